@@ -1,0 +1,242 @@
+"""Routes: the kinds of the Gateway API, and Linkerd's own HTTPRoute, which shares their parts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from controller.k8s.meta import Resource
+from controller.k8s.policy import Condition
+
+
+class ParentRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    port: int | None = None
+    section_name: str | None = None
+
+
+class RouteParentStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    parent_ref: ParentRef
+    controller_name: str
+    conditions: tuple[Condition, ...]
+
+
+class RouteStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    parents: tuple[RouteParentStatus, ...]
+
+
+class HttpPathMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    type: Literal["Exact", "PathPrefix", "RegularExpression"] | None = None
+    value: str | None = None
+
+
+class HttpHeaderMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    value: str
+    type: Literal["Exact", "RegularExpression"] | None = None
+
+
+class HttpQueryParamMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    value: str
+    type: Literal["Exact", "RegularExpression"] | None = None
+
+
+HttpMethod = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
+
+
+class HttpRouteMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    path: HttpPathMatch | None = None
+    headers: tuple[HttpHeaderMatch, ...] | None = None
+    query_params: tuple[HttpQueryParamMatch, ...] | None = None
+    method: HttpMethod | None = None
+
+
+class HttpHeader(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    value: str
+
+
+class HeaderModifier(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    add: tuple[HttpHeader, ...] | None = None
+    set: tuple[HttpHeader, ...] | None = None
+    remove: tuple[str, ...] | None = None
+
+
+class PathModifier(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    type: Literal["ReplaceFullPath", "ReplacePrefixMatch"]
+    replace_full_path: str | None = None
+    replace_prefix_match: str | None = None
+
+
+class HttpRequestRedirect(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    scheme: Literal["http", "https"] | None = None
+    hostname: str | None = None
+    path: PathModifier | None = None
+    port: int | None = None
+    status_code: int | None = None
+
+
+class HttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A filter of a Gateway API HTTPRoute: whichever payload is present decides, not `type`."""
+
+    type: Literal[
+        "RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "RequestRedirect", "URLRewrite",
+        "ExtensionRef", "CORS", "ExternalAuth",
+    ]  # fmt: skip
+    request_header_modifier: HeaderModifier | None = None
+    response_header_modifier: HeaderModifier | None = None
+    request_redirect: HttpRequestRedirect | None = None
+    request_mirror: msgspec.Raw | None = None
+    url_rewrite: msgspec.Raw | None = None
+    extension_ref: msgspec.Raw | None = None
+
+
+class HttpBackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    port: int | None = None
+    weight: int | None = None
+    filters: tuple[HttpFilter, ...] | None = None
+
+
+class HttpRouteTimeouts(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    request: str | None = None
+    backend_request: str | None = None
+
+
+class HttpRouteRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    matches: tuple[HttpRouteMatch, ...] | None = None
+    filters: tuple[HttpFilter, ...] | None = None
+    backend_refs: tuple[HttpBackendRef, ...] | None = None
+    timeouts: HttpRouteTimeouts | None = None
+
+
+class HttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    parent_refs: tuple[ParentRef, ...] | None = None
+    hostnames: tuple[str, ...] | None = None
+    rules: tuple[HttpRouteRule, ...] | None = None
+
+
+class GatewayHTTPRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """HTTPRoute of `gateway.networking.k8s.io`."""
+
+    spec: HttpRouteSpec
+    status: RouteStatus | None = None
+
+
+class PolicyHttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A rule filter of Linkerd's HTTPRoute: `type` decides, and its payload must be there."""
+
+    type: Literal["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect"]
+    request_header_modifier: HeaderModifier | None = None
+    response_header_modifier: HeaderModifier | None = None
+    request_redirect: HttpRequestRedirect | None = None
+
+
+class PolicyHttpRouteRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    matches: tuple[HttpRouteMatch, ...] | None = None
+    filters: tuple[PolicyHttpFilter, ...] | None = None
+    backend_refs: tuple[HttpBackendRef, ...] | None = None
+    timeouts: HttpRouteTimeouts | None = None
+
+
+class PolicyHttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    parent_refs: tuple[ParentRef, ...] | None = None
+    hostnames: tuple[str, ...] | None = None
+    rules: tuple[PolicyHttpRouteRule, ...] | None = None
+
+
+class PolicyHTTPRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """HTTPRoute of `policy.linkerd.io`."""
+
+    spec: PolicyHttpRouteSpec
+    status: RouteStatus | None = None
+
+
+class GrpcMethodMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    type: Literal["Exact", "RegularExpression"] | None = None
+    service: str | None = None
+    method: str | None = None
+
+
+class GrpcRouteMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    method: GrpcMethodMatch | None = None
+    headers: tuple[HttpHeaderMatch, ...] | None = None
+
+
+class GrpcFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    type: Literal["RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"]
+    request_header_modifier: HeaderModifier | None = None
+    response_header_modifier: HeaderModifier | None = None
+    request_mirror: msgspec.Raw | None = None
+    extension_ref: msgspec.Raw | None = None
+
+
+class GrpcBackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    port: int | None = None
+    weight: int | None = None
+    filters: tuple[GrpcFilter, ...] | None = None
+
+
+class GrpcRouteRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    matches: tuple[GrpcRouteMatch, ...] | None = None
+    filters: tuple[GrpcFilter, ...] | None = None
+    backend_refs: tuple[GrpcBackendRef, ...] | None = None
+
+
+class GrpcRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    parent_refs: tuple[ParentRef, ...] | None = None
+    hostnames: tuple[str, ...] | None = None
+    rules: tuple[GrpcRouteRule, ...] | None = None
+
+
+class GRPCRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
+    spec: GrpcRouteSpec
+    status: RouteStatus | None = None
+
+
+class BackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    port: int | None = None
+    weight: int | None = None
+
+
+class ForwardRouteRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A rule that only says where to: of TLSRoutes and TCPRoutes."""
+
+    backend_refs: tuple[BackendRef, ...]
+
+
+class TlsRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    hostnames: tuple[str, ...]
+    rules: tuple[ForwardRouteRule, ...]
+    parent_refs: tuple[ParentRef, ...] | None = None
+
+
+class TLSRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
+    spec: TlsRouteSpec
+    status: RouteStatus | None = None
+
+
+class TcpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    rules: tuple[ForwardRouteRule, ...]
+    parent_refs: tuple[ParentRef, ...] | None = None
+
+
+class TCPRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
+    spec: TcpRouteSpec
+    status: RouteStatus | None = None
