@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import attrs
 
 from controller.core.cluster import ClusterConfig
 from controller.runtime.listen import SocketAddress
+from controller.runtime.log_filter import LogFilter, LogFormat
 
 _ANY = IPv4Address("0.0.0.0")
-
-
-class LogFormat(enum.Enum):
-    PLAIN = "plain"
-    JSON = "json"
+DEFAULT_ADMIN_ADDRESS = SocketAddress(_ANY, 8080)
+DEFAULT_GRPC_ADDRESS = SocketAddress(_ANY, 8090)
+DEFAULT_WEBHOOK_ADDRESS = SocketAddress(_ANY, 443)
+DEFAULT_LOG_FILTER = LogFilter.parse("linkerd=info,warn")
 
 
 @attrs.frozen(kw_only=True)
@@ -47,10 +46,10 @@ class RunConfig:
 
     cluster: ClusterConfig
     access: ClusterAccess = ClusterAccess()
-    log_filter: str = "linkerd=info,warn"
+    log_filter: LogFilter = DEFAULT_LOG_FILTER
     log_format: LogFormat = LogFormat.PLAIN
-    admin_address: SocketAddress = SocketAddress(_ANY, 8080)
-    grpc_address: SocketAddress = SocketAddress(_ANY, 8090)
+    admin_address: SocketAddress = DEFAULT_ADMIN_ADDRESS
+    grpc_address: SocketAddress = DEFAULT_GRPC_ADDRESS
     webhook: WebhookConfig | None = None  # None: switched off
     policy_deployment_name: str = "linkerd-destination"
     hostname: str = ""
