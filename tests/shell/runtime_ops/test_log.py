@@ -140,7 +140,8 @@ def test_the_standard_library_logs_in_the_same_way() -> None:
 def test_logging_is_configured_once() -> None:
     """A second set-up while the first holds is an error; afterwards it is not."""
     with (
-        configured(LogFilter.parse("info"), LogFormat.PLAIN, output=io.StringIO()), pytest.raises(AlreadyConfigured),
+        configured(LogFilter.parse("info"), LogFormat.PLAIN, output=io.StringIO()),
+        pytest.raises(AlreadyConfigured),
         configured(LogFilter.parse("info"), LogFormat.PLAIN, output=io.StringIO()),
     ):
         pass
