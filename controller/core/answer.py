@@ -14,7 +14,8 @@ class Answer(Generic[T_co]):
     """A value with an identity: two readers that hold the same `Answer` were told the same.
 
     The index makes a new one only when the value differs from the last, so `is` is the cheap test for "nothing new".
-    `wire` belongs to the layer that encodes: it fills it once, and every stream that serves this answer sends those bytes.
+    `wire` belongs to the layer that encodes: it fills it once, and every stream that serves this answer sends
+    those bytes.
     """
 
     value: T_co

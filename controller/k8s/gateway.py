@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from controller.k8s.duration import parse_duration
 from controller.k8s.meta import Resource
 from controller.k8s.policy import Condition
 
@@ -139,12 +140,32 @@ class PolicyHttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     response_header_modifier: HeaderModifier | None = None
     request_redirect: HttpRequestRedirect | None = None
 
+    def __post_init__(self) -> None:
+        match self.type:
+            case "RequestHeaderModifier":
+                payload: object = self.request_header_modifier
+            case "ResponseHeaderModifier":
+                payload = self.response_header_modifier
+            case "RequestRedirect":
+                payload = self.request_redirect
+        if payload is None:
+            raise ValueError(f"a filter of type {self.type} needs its part")
+
+
+class PolicyHttpRouteTimeouts(HttpRouteTimeouts, frozen=True, gc=False, rename="camel"):
+    """Whether they parse is checked when the object is decoded."""
+
+    def __post_init__(self) -> None:
+        for text in (self.request, self.backend_request):
+            if text is not None:
+                parse_duration(text)
+
 
 class PolicyHttpRouteRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     matches: tuple[HttpRouteMatch, ...] | None = None
     filters: tuple[PolicyHttpFilter, ...] | None = None
     backend_refs: tuple[HttpBackendRef, ...] | None = None
-    timeouts: HttpRouteTimeouts | None = None
+    timeouts: PolicyHttpRouteTimeouts | None = None
 
 
 class PolicyHttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):

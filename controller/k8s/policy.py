@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from controller.k8s.cidr import parse_network
 from controller.k8s.meta import Resource
 from controller.k8s.references import TargetRef
 from controller.k8s.selectors import LabelSelector
@@ -36,6 +37,10 @@ class NetworkSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     cidr: str
     except_: tuple[str, ...] | None = msgspec.field(name="except", default=None)
+
+    def __post_init__(self) -> None:
+        for text in (self.cidr, *(self.except_ or ())):
+            parse_network(text)
 
 
 class ServerAuthorizationServer(msgspec.Struct, frozen=True, gc=False, rename="camel"):

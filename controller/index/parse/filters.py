@@ -1,0 +1,57 @@
+"""Route filters that change a message: header modifiers and redirects."""
+
+from __future__ import annotations
+
+from controller.core import routes as core
+from controller.index.parse.http import parse_absolute_path, parse_header_name, parse_header_value
+from controller.index.parse.invalid import Invalid, parse_each, parse_field
+from controller.k8s import gateway
+
+
+def parse_header_modifier(modifier: gateway.HeaderModifier) -> core.HeaderModifier:
+    """Read the headers to add, set and remove; their order stays."""
+    return core.HeaderModifier(
+        add=parse_each("add", _parse_header, modifier.add),
+        set=parse_each("set", _parse_header, modifier.set),
+        remove=parse_each("remove", parse_header_name, modifier.remove),
+    )
+
+
+def _parse_header(header: gateway.HttpHeader) -> tuple[str, str]:
+    return (
+        parse_field("name", parse_header_name, header.name),
+        parse_field("value", parse_header_value, header.value),
+    )
+
+
+def parse_redirect(redirect: gateway.HttpRequestRedirect) -> core.RequestRedirect:
+    """Read a redirect. A port that cannot be is left out, a status that cannot be is invalid."""
+    port, status = redirect.port, redirect.status_code
+    if status is not None and not 100 <= status <= 999:
+        raise Invalid(f"{status} is not a status code", "statusCode")
+    return core.RequestRedirect(
+        scheme=None if redirect.scheme is None else core.Scheme(redirect.scheme),
+        host=redirect.hostname,
+        path=None if redirect.path is None else parse_field("path", parse_path_modifier, redirect.path),
+        port=port if port is not None and 1 <= port <= 65_535 else None,
+        status=status,
+    )
+
+
+def parse_path_modifier(modifier: gateway.PathModifier) -> core.PathModifier:
+    """Read which part of a path is replaced; the whole path wins over the prefix."""
+    if modifier.replace_full_path is not None:
+        return core.ReplaceFullPath(parse_field("replaceFullPath", parse_absolute_path, modifier.replace_full_path))
+    if modifier.replace_prefix_match is not None:
+        return core.ReplacePrefixMatch(
+            parse_field("replacePrefixMatch", parse_absolute_path, modifier.replace_prefix_match)
+        )
+    raise Invalid("needs replaceFullPath or replacePrefixMatch")
+
+
+def parse_request_headers(modifier: gateway.HeaderModifier) -> core.RequestHeaderModifier:
+    return core.RequestHeaderModifier(parse_header_modifier(modifier))
+
+
+def parse_response_headers(modifier: gateway.HeaderModifier) -> core.ResponseHeaderModifier:
+    return core.ResponseHeaderModifier(parse_header_modifier(modifier))
