@@ -1,0 +1,60 @@
+"""The project's checks, each runnable alone: `nox -s tests lint types layers protos bench`.
+
+They run in the environment that calls them, which `./dev` makes from the lock: what is checked is what is locked.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests", "lint", "types", "layers", "protos"]
+nox.options.error_on_external_run = False
+
+CODE = ["controller", "protos", "tests", "noxfile.py", "dev"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything that runs without docker; arguments go to pytest."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """The pure packages, line by line and branch by branch."""
+    session.run("coverage", "run", "-m", "pytest", "tests/unit", "tests/property", *session.posargs)
+    pure = "controller/core/*,controller/k8s/*,controller/index/*"
+    session.run("coverage", "report", f"--include={pure}", "--show-missing", "--skip-covered", "--fail-under=100")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+    session.run("flake8-async", "controller")
+    session.run("codespell", *CODE, "README.md", "CHANGELOG.md")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Who may import whom."""
+    session.run("lint-imports")
+
+
+@nox.session
+def protos(session: nox.Session) -> None:
+    """Generate the stubs; with `-- --check` fail when the ones in the tree differ."""
+    session.run("python", "protos/generate.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print the figures of tests/bench, as ratios within one run."""
+    session.run("python", "-m", "tests.bench", *session.posargs)
