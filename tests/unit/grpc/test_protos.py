@@ -344,7 +344,8 @@ def test_reflection(file: FileDescriptor) -> None:
     assert {local_name(message): fields(message) for message in messages(file)} == {
         "ServerReflectionRequest": (
             "1 host string; 3 file_by_filename string ?message_request; "
-            "4 file_containing_symbol string ?message_request; 5 file_containing_extension ExtensionRequest ?message_request; "
+            "4 file_containing_symbol string ?message_request; "
+            "5 file_containing_extension ExtensionRequest ?message_request; "
             "6 all_extension_numbers_of_type string ?message_request; 7 list_services string ?message_request"
         ),
         "ExtensionRequest": "1 containing_type string; 2 extension_number int32",
