@@ -90,6 +90,6 @@ def test_the_registry_can_be_scraped(registry: CollectorRegistry, metrics: GrpcM
 
     text = generate_latest(registry).decode()
 
-    labels = f'grpc_service="{SERVICE}",grpc_method="GetPort",grpc_type="unary"'
+    labels = f'grpc_method="GetPort",grpc_service="{SERVICE}",grpc_type="unary"'
     assert f"grpc_server_started_total{{{labels}}} 1.0" in text.splitlines()
     assert "# TYPE grpc_server_handling_seconds histogram" in text.splitlines()
