@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-import paula
+import paula  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
 from controller.core import routes as core
 from controller.index.parse.invalid import Invalid, parse_each, parse_field
@@ -36,7 +36,7 @@ def parse_regex(pattern: str) -> str:
     The proxy discards the whole answer over one pattern that it cannot compile. Only its own engine decides alike.
     """
     try:
-        paula.Regex(pattern)
+        paula.Regex(pattern)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
     except ValueError as error:
         raise Invalid(f"{pattern!r} is not a regular expression: {error}") from error
     return pattern
