@@ -1,0 +1,1 @@
+"""Which status each object should show."""

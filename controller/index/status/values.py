@@ -1,0 +1,107 @@
+"""Statuses as values: what an object should show, compared with what it shows."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+import attrs
+
+from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
+from controller.k8s.meta import ObjectKey, Resource
+
+CONTROLLER_NAME = "linkerd.io/policy-controller"
+
+Route: TypeAlias = PolicyHTTPRoute | GatewayHTTPRoute | GRPCRoute | TLSRoute | TCPRoute
+
+
+class StatusKey(NamedTuple):
+    """An object that has a status of ours: its class, namespace and name."""
+
+    model: type[Resource]
+    key: ObjectKey
+
+
+class ParentKind(enum.Enum):
+    SERVER = "Server"
+    SERVICE = "Service"
+    EGRESS_NETWORK = "EgressNetwork"
+
+
+PARENT_GROUPS = {
+    ParentKind.SERVER: "policy.linkerd.io",
+    ParentKind.SERVICE: "core",
+    ParentKind.EGRESS_NETWORK: "policy.linkerd.io",
+}
+
+
+@attrs.frozen
+class Parent:
+    """Whom a route is attached to. Servers never have a port."""
+
+    kind: ParentKind
+    key: ObjectKey
+    port: int | None = None
+
+
+class BackendKind(enum.Enum):
+    SERVICE = "Service"
+    EGRESS_NETWORK = "EgressNetwork"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class Backend:
+    """Where a route sends to; an unknown kind has no key that matters."""
+
+    kind: BackendKind
+    key: ObjectKey
+
+
+@attrs.frozen
+class Verdict:
+    """A condition without its time: equal verdicts are not worth a write."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str = ""
+
+
+@attrs.frozen
+class ParentVerdict:
+    """What a route shows about one of its parents."""
+
+    parent: Parent
+    conditions: tuple[Verdict, ...]
+
+
+@attrs.frozen
+class RouteStatus:
+    """Our entries, in the order of the route's parents. Entries of other controllers are not ours to know."""
+
+    parents: tuple[ParentVerdict, ...]
+
+    def equals(self, shown: Iterable[object]) -> bool:
+        """Whether the route shows exactly these entries of ours; their order does not count, repetitions do."""
+        return Counter[object](self.parents) == Counter[object](shown)
+
+
+@attrs.frozen
+class RateLimitStatus:
+    """The one condition of a rate limit, and the Server it is about."""
+
+    accepted: Verdict
+    server: str
+
+
+@attrs.frozen
+class EgressNetworkStatus:
+    """Our condition; those of other types stay."""
+
+    accepted: Verdict
+
+
+Status: TypeAlias = RouteStatus | RateLimitStatus | EgressNetworkStatus
