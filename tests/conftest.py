@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kube import HOW_TO, KubeServer, NoAssets, find_assets, kube_server
 
-_missing: str | None = None
+NO_ASSETS = "no programs of a real API server"
+FOUND = pytest.StashKey["Path | NoAssets"]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the programs before the first test: building them takes longer than any test may."""
+    wanted = any("assets" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        try:
+            session.config.stash[FOUND] = find_assets()
+        except NoAssets as error:
+            session.config.stash[FOUND] = error
 
 
 @pytest.fixture(scope="session")
-def assets() -> Path:
+def assets(pytestconfig: pytest.Config) -> Path:
     """The folder with etcd, kube-apiserver, kubectl, grpcurl and h2spec. In CI their absence is a failure."""
-    global _missing  # noqa: PLW0603  # one fact about this run, told in its last lines
-    try:
-        return find_assets()
-    except NoAssets as error:
-        _missing = str(error)
-        if os.environ.get("CI"):
-            pytest.fail(f"the programs of a real API server are not to be had: {error}. {HOW_TO}")
-        pytest.skip("no programs of a real API server")
+    found = pytestconfig.stash[FOUND]
+    if isinstance(found, Path):
+        return found
+    if os.environ.get("CI"):
+        pytest.fail(f"{NO_ASSETS}: {found}. {HOW_TO}", pytrace=False)
+    pytest.skip(f"{NO_ASSETS}: {found}")
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +52,11 @@ def own_kube(assets: Path) -> Iterator[KubeServer]:
         yield server
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _missing is not None:
-        terminalreporter.write_sep("=", "tests against a real API server were skipped", yellow=True)
-        terminalreporter.write_line(f"{_missing}.")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Say at the very end what was left out and how to have it, so that nobody takes a part for the whole."""
+    yield
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if NO_ASSETS in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_sep("=", f"{len(skipped)} tests against a real API server were skipped", yellow=True)
         terminalreporter.write_line(HOW_TO)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -81,10 +82,11 @@ def _cache(name: str) -> Path:
 
 def _install(folder: Path, fill: Callable[[Path], None]) -> Path:
     """Fill a new folder and move it into place at once, so that nobody ever sees half of it."""
-    if not _complete(folder):
-        with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
-            fill(Path(fresh))
-            with contextlib.suppress(OSError):  # another process was faster
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second test run waits for the first one's work
+        if not _complete(folder):
+            with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+                fill(Path(fresh))
                 (Path(fresh) / "bin").rename(folder)
     return folder
 
