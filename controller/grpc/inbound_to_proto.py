@@ -33,7 +33,7 @@ from controller.core.inbound import (
     TlsUnauthenticated,
     Unauthenticated,
 )
-from controller.core.network import NetworkMatch
+from controller.core.network import IPNet, NetworkMatch
 from controller.core.routes import (
     DefaultRoute,
     GrpcFilter,
@@ -66,7 +66,7 @@ RATE_LIMIT_KIND = "HTTPLocalRateLimitPolicy"
 _HTTP_ROUTES = (HttpRoute(DefaultRoute("default"), rules=(HttpRule((HttpRouteMatch(PathPrefix("/")),)),)),)
 _GRPC_ROUTES = (GrpcRoute(DefaultRoute("default"), rules=(GrpcRule((GrpcRouteMatch(GrpcMethodMatch()),)),)),)
 
-Networks: TypeAlias = tuple[NetworkMatch, ...]
+Networks: TypeAlias = tuple[IPNet, ...]
 
 
 def to_server(server: InboundServer, cluster_networks: Networks) -> pb.Server:
@@ -121,8 +121,9 @@ def _authz(ref: AuthorizationRef, authorization: ClientAuthorization, cluster_ne
     group, kind, name = _authorization_names(ref)
     # Older proxies know only labels; newer ones prefer the metadata, which must name something.
     resource = Resource(group=group, kind=kind, name=name)
+    networks = authorization.networks or map(NetworkMatch, cluster_networks)
     return pb.Authz(
-        networks=[_network(network) for network in authorization.networks or cluster_networks],
+        networks=[_network(network) for network in networks],
         authentication=_authn(authorization.authentication),
         labels={"group": group, "kind": kind, "name": name},
         metadata=Metadata(default=name) if isinstance(ref, DefaultRef) else Metadata(resource=resource),

@@ -24,12 +24,12 @@ from controller.core.inbound import (
     ServerRef,
     WorkloadKind,
 )
-from controller.core.network import IPNet, NetworkMatch
+from controller.core.network import IPNet
 from controller.core.routes import DefaultRoute, HeaderModifier, ResponseHeaderModifier
 from controller.grpc.gen.linkerd import inbound_pb2 as pb
 from controller.grpc.inbound import InboundAnswer, InboundServerPolicies
 
-CLUSTER = (NetworkMatch(IPNet(IPv4Address("192.0.2.0"), 24)),)
+CLUSTER = (IPNet(IPv4Address("192.0.2.0"), 24),)
 WEB = PortTarget(WorkloadKind.POD, "ns", "web", 8080)
 DEFAULT = InboundServer(DefaultRef("all-unauthenticated"), DetectProtocol(dt.timedelta(seconds=10)))
 GOVERNED = InboundServer(ServerRef("web"), FixedProtocol.HTTP1)

@@ -65,7 +65,7 @@ from controller.grpc.gen.linkerd import inbound_pb2 as pb
 from controller.grpc.inbound_to_proto import to_server
 from controller.grpc.to_proto import to_ip_network
 
-CLUSTER = (NetworkMatch(IPNet(IPv4Address("192.0.2.0"), 24)),)
+CLUSTER = (IPNet(IPv4Address("192.0.2.0"), 24),)
 SA_FOO = "foo.ns-0.serviceaccount.identity.linkerd.cluster.example.com"
 SERVER_REF = ServerRef("srv-8080")
 DEFAULT_ROUTE = HttpRoute(DefaultRoute("default"), rules=(HttpRule((HttpRouteMatch(PathPrefix("/")),)),))
@@ -128,7 +128,7 @@ def test_default_server() -> None:
     value = server(
         DetectProtocol(dt.timedelta(seconds=1)),
         reference=DefaultRef("cluster-unauthenticated"),
-        authorizations=authorized(DefaultRef("cluster-unauthenticated"), networks=CLUSTER),
+        authorizations=authorized(DefaultRef("cluster-unauthenticated"), networks=(net("192.0.2.0/24"),)),
         grpc_routes=(),
     )
 
@@ -462,7 +462,7 @@ def test_grpc_routes() -> None:
         ResourceRoute("gateway.networking.k8s.io", "GRPCRoute", "n"),
         hosts=(HostExact("h"),),
         rules=(GrpcRule(matches),),
-        authorizations=authorized(AuthorizationPolicyRef("p"), networks=CLUSTER),
+        authorizations=authorized(AuthorizationPolicyRef("p"), networks=(net("192.0.2.0/24"),)),
     )
 
     [message] = to_server(server(FixedProtocol.GRPC, grpc_routes=(route,)), CLUSTER).protocol.grpc.routes
