@@ -1,4 +1,4 @@
-"""The project's checks, each runnable alone: `nox -s tests lint types layers protos bench`.
+"""The project's checks, each runnable alone: `nox -s tests coverage lint types layers protos lock bench`.
 
 They run in the environment that calls them, which `./dev` makes from the lock: what is checked is what is locked.
 """
@@ -16,7 +16,7 @@ CODE = ["controller", "protos", "tests", "noxfile.py", "dev"]
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything that runs without docker; arguments go to pytest."""
+    """Every test; arguments go to pytest."""
     session.run("pytest", *session.posargs)
 
 
@@ -52,6 +52,15 @@ def layers(session: nox.Session) -> None:
 def protos(session: nox.Session) -> None:
     """Generate the stubs; with `-- --check` fail when the ones in the tree differ."""
     session.run("python", "protos/generate.py", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the locks from pyproject.toml; with `-- --upgrade` take the newest versions that it allows."""
+    # No URL and no index get in: whoever installs chooses where from, and the hashes say whether it is the same.
+    command = "uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate pyproject.toml".split()
+    session.run(*command, "-o", "requirements.lock", *session.posargs, silent=True)
+    session.run(*command, "--group=dev", "-o", "requirements-dev.lock", *session.posargs, silent=True)
 
 
 @nox.session
