@@ -58,7 +58,8 @@ def protos(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Write the locks from pyproject.toml; with `-- --upgrade` take the newest versions that it allows."""
     # No URL and no index get in: whoever installs chooses where from, and the hashes say whether it is the same.
-    command = "uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate pyproject.toml".split()
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
+    command += ["--no-header", "--no-annotate", "pyproject.toml"]
     session.run(*command, "-o", "requirements.lock", *session.posargs, silent=True)
     session.run(*command, "--group=dev", "-o", "requirements-dev.lock", *session.posargs, silent=True)
 
