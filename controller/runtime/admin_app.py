@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from socket import socket
 from typing import TypeAlias
@@ -102,7 +103,9 @@ class AdminApp:
         return Response(render(self.admin.registry, form), headers={"content-type": form})
 
     async def summary(self, request: Request) -> Response:
-        return _json(self.admin.diagnostics.summary(resources=request.url.query == "resources"))
+        # Tens of thousands of objects may have to be sorted and hashed, and streams must not wait for that.
+        report = partial(self.admin.diagnostics.snapshot().report, resources=request.url.query == "resources")
+        return await trio.to_thread.run_sync(lambda: _json(report()))
 
     async def index(self, _: Request) -> Response:
         return _json({"pages": [f"/debug/{name}" for name in sorted(self.admin.pages)]})

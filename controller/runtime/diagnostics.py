@@ -3,71 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import attrs
 
+from controller.k8s.meta import ObjectKey
+from controller.runtime.freshness import Known, KnownResource, WatchRecord, WatchStatistics, checksum
+
 Json: TypeAlias = dict[str, Any]
 
-
-class ObjectSummary(Protocol):
-    """What the report says about one object that a watch knows."""
-
-    @property
-    def namespace(self) -> str: ...  # empty if cluster scoped
-    @property
-    def name(self) -> str: ...
-    @property
-    def uid(self) -> str: ...
-    @property
-    def resource_version(self) -> str: ...
-    @property
-    def generation(self) -> int | None: ...
-    @property
-    def created(self) -> dt.datetime | None: ...
-
-
-class WatchReport(Protocol):
-    """The figures of one watch. Times are in UTC, `None` where it has not happened yet."""
-
-    @property
-    def api_url(self) -> str: ...  # as in `/apis/policy.linkerd.io/v1beta3/servers`
-    @property
-    def label_selector(self) -> str: ...
-    @property
-    def field_selector(self) -> str: ...
-    @property
-    def created(self) -> dt.datetime: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def resource_version(self) -> str | None: ...
-    @property
-    def restarts(self) -> int: ...
-    @property
-    def errors(self) -> int: ...
-    @property
-    def last_error(self) -> tuple[str, dt.datetime] | None: ...
-    @property
-    def resets(self) -> int: ...
-    @property
-    def last_reset(self) -> dt.datetime | None: ...
-    @property
-    def applies(self) -> int: ...
-    @property
-    def last_apply(self) -> dt.datetime | None: ...
-    @property
-    def deletes(self) -> int: ...
-    @property
-    def last_delete(self) -> dt.datetime | None: ...
-    @property
-    def last_event(self) -> dt.datetime | None: ...
-    @property
-    def last_bookmark(self) -> dt.datetime | None: ...
-    @property
-    def objects(self) -> Iterable[ObjectSummary]: ...  # of the last completed list and what followed it
+_EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @attrs.frozen
@@ -93,34 +39,53 @@ class Diagnostics:
 
     _now: Callable[[], dt.datetime]
     _created: dt.datetime = attrs.field(init=False)
-    _watches: list[Callable[[], WatchReport]] = attrs.field(factory=list[Callable[[], WatchReport]], init=False)
+    _watches: list[WatchRecord] = attrs.field(factory=list[WatchRecord], init=False)
     _leases: list[Callable[[], LeaseReport]] = attrs.field(factory=list[Callable[[], LeaseReport]], init=False)
 
     def __attrs_post_init__(self) -> None:
         self._created = self._now()
 
-    def add_watch(self, report: Callable[[], WatchReport]) -> Callable[[], None]:
+    def add_watch(self, record: WatchRecord) -> Callable[[], None]:
         """Register a watch; the result takes it out again."""
-        self._watches.append(report)
-        return lambda: self._watches.remove(report)
+        self._watches.append(record)
+        return lambda: self._watches.remove(record)
 
     def add_lease(self, report: Callable[[], LeaseReport]) -> Callable[[], None]:
         """Register a lease; the result takes it out again."""
         self._leases.append(report)
         return lambda: self._leases.remove(report)
 
-    def summary(self, *, resources: bool) -> Json:
+    def snapshot(self) -> Snapshot:
+        """Return how things stand. Quick, so that the loop can do it; what is made of it a thread can."""
+        return Snapshot(
+            self._created,
+            self._now(),
+            tuple((record.statistics(), dict(record.known)) for record in self._watches),
+            tuple(report() for report in self._leases),
+        )
+
+
+@attrs.frozen
+class Snapshot:
+    """Everything the report is made of, at one moment."""
+
+    created: dt.datetime
+    taken: dt.datetime
+    watches: tuple[tuple[WatchStatistics, Mapping[ObjectKey, Known]], ...]
+    leases: tuple[LeaseReport, ...]
+
+    def report(self, *, resources: bool) -> Json:
         """Return the report; with `resources`, each object that a watch knows is in it."""
-        summary: Json = {"initialTimestamp": _seconds(self._created), "currentTimestamp": _seconds(self._now())}
-        if self._watches:
-            summary["watches"] = [_watch(report(), resources=resources) for report in self._watches]
-        if self._leases:
-            summary["leases"] = [_lease(report()) for report in self._leases]
-        return summary
+        report: Json = {"initialTimestamp": _seconds(self.created), "currentTimestamp": _seconds(self.taken)}
+        if self.watches:
+            report["watches"] = [_watch(*watch, resources=resources) for watch in self.watches]
+        if self.leases:
+            report["leases"] = [_lease(lease) for lease in self.leases]
+        return report
 
 
-def _watch(watch: WatchReport, *, resources: bool) -> Json:
-    objects = sorted(watch.objects, key=_order)
+def _watch(watch: WatchStatistics, known: Mapping[ObjectKey, Known], *, resources: bool) -> Json:
+    objects = in_order(known)
     error = watch.last_error
     return _present(
         {
@@ -128,11 +93,11 @@ def _watch(watch: WatchReport, *, resources: bool) -> Json:
             "labelSelector": watch.label_selector,
             "fieldSelector": watch.field_selector,
             "creationTimestamp": _seconds(watch.created),
-            "state": watch.state,
+            "state": watch.state.value,
             "resourceVersion": watch.resource_version,
             "restarts": watch.restarts,
             "errors": watch.errors,
-            "lastError": None if error is None else {"message": error[0], "timestamp": _seconds(error[1])},
+            "lastError": None if error is None else {"message": error.message, "timestamp": _seconds(error.at)},
             "resets": watch.resets,
             "lastResetTimestamp": _optional_seconds(watch.last_reset),
             "applies": watch.applies,
@@ -166,33 +131,21 @@ def _lease(lease: LeaseReport) -> Json:
     )
 
 
-def checksum(objects: Sequence[ObjectSummary]) -> str:
-    """Return a digest that is equal for equal sets of objects, on any replica and in any order.
-
-    What is hashed, with SHA-256: for each object, ordered by creation, namespace, name and uid, one line of creation
-    time, namespace, name, uid and resourceVersion, each followed by a zero byte, and a line feed. Creation is written
-    in whole seconds of UTC and is empty if unknown.
-    """
-    digest = hashlib.sha256()
-    for item in sorted(objects, key=_order):
-        fields = (_optional_seconds(item.created) or "", item.namespace, item.name, item.uid, item.resource_version)
-        digest.update(b"".join(field.encode() + b"\0" for field in fields) + b"\n")
-    return f"sha256:{digest.hexdigest()}"
+def in_order(known: Mapping[ObjectKey, Known]) -> tuple[KnownResource, ...]:
+    """Every object, oldest first; ties by namespace, name and uid, so that replicas agree."""
+    resources = (KnownResource(key, item) for key, item in known.items())
+    return tuple(sorted(resources, key=lambda item: (item.known.created or _EVER, item.key, item.known.uid)))
 
 
-def _object(item: ObjectSummary) -> Json:
+def _object(item: KnownResource) -> Json:
     return {
-        "creationTimestamp": _optional_seconds(item.created),
-        "uid": item.uid,
-        "name": item.name,
-        "namespace": item.namespace,
-        "generation": item.generation,
-        "resourceVersion": item.resource_version,
+        "creationTimestamp": _optional_seconds(item.known.created),
+        "uid": item.known.uid,
+        "name": item.key.name,
+        "namespace": item.key.namespace,
+        "generation": item.known.generation,
+        "resourceVersion": item.known.resource_version,
     }
-
-
-def _order(item: ObjectSummary) -> tuple[str, str, str, str]:
-    return _optional_seconds(item.created) or "", item.namespace, item.name, item.uid
 
 
 def _present(fields: Json) -> Json:

@@ -18,8 +18,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from controller.k8s.builtin import Pod
+from controller.k8s.resource import ResourceType
 from controller.runtime.admin import Admin, bind_admin, serve_admin
 from controller.runtime.admin_app import AdminApp
+from controller.runtime.clock import system_clock
+from controller.runtime.freshness import WatchRecord
 from controller.runtime.listen import BindError, SocketAddress, bound_address
 from controller.runtime.log import configured
 from controller.runtime.log_filter import LogFilter, LogFormat
@@ -385,35 +389,12 @@ async def test_diagnostics_may_be_opened() -> None:
     assert await status_of(Admin(CollectorRegistry(), open_diagnostics=True), "/debug", "GET", "10.0.0.9") == 200
 
 
-@attrs.frozen
-class Watch:
-    """A watch of which nothing is known yet."""
-
-    api_url: str = "/api/v1/pods"
-    label_selector: str = ""
-    field_selector: str = ""
-    created: dt.datetime = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-    state: str = "listing"
-    resource_version: str | None = None
-    restarts: int = 0
-    errors: int = 0
-    last_error: tuple[str, dt.datetime] | None = None
-    resets: int = 0
-    last_reset: dt.datetime | None = None
-    applies: int = 0
-    last_apply: dt.datetime | None = None
-    deletes: int = 0
-    last_delete: dt.datetime | None = None
-    last_event: dt.datetime | None = None
-    last_bookmark: dt.datetime | None = None
-    objects: tuple[Any, ...] = ()
-
-
 # runtime A15
 async def test_only_the_exact_query_lists_resources() -> None:
     """`?resources` and nothing else adds the objects of each watch."""
     admin = Admin(CollectorRegistry())
-    admin.diagnostics.add_watch(Watch)
+    types = ResourceType(model=Pod, group="", version="v1", plural="pods", kind="Pod", namespaced=True)
+    admin.diagnostics.add_watch(WatchRecord(types, system_clock()))
     async with serving(admin) as server:
         with_resources = [
             "resources" in json.loads((await server.ask(f"/kubert.json{query}")).body)["watches"][0]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import random
+from collections.abc import Callable
 
 import attrs
 import pytest
 
-from controller.runtime.diagnostics import Diagnostics, Json, LeaseReport, checksum
+from controller.k8s.builtin import Pod
+from controller.k8s.meta import ObjectKey
+from controller.k8s.resource import ResourceType
+from controller.runtime.clock import Clock as Clocks
+from controller.runtime.diagnostics import Diagnostics, LeaseReport
+from controller.runtime.freshness import Known, WatchRecord, WatchState
 
 START = dt.datetime(2026, 5, 1, 12, 0, 0, 999_999, tzinfo=dt.UTC)
 
@@ -18,36 +22,20 @@ def after(seconds: float) -> dt.datetime:
     return START + dt.timedelta(seconds=seconds)
 
 
-@attrs.frozen
-class Item:
-    name: str
-    namespace: str = "ns"
-    uid: str = "u"
-    resource_version: str = "1"
-    generation: int | None = None
-    created: dt.datetime | None = START
+def pods(wall: Callable[[], dt.datetime], **known: Known) -> WatchRecord:
+    """A watch of pods that knows these, by name; its instants are seconds after `START`."""
+    types = ResourceType(model=Pod, group="", version="v1", plural="pods", kind="Pod", namespaced=True)
+
+    def monotonic() -> float:
+        return (wall() - START).total_seconds()
+
+    return WatchRecord(
+        types, Clocks(monotonic, wall), known={ObjectKey("ns", name): item for name, item in known.items()}
+    )
 
 
-@attrs.frozen
-class Watch:
-    api_url: str = "/api/v1/pods"
-    label_selector: str = ""
-    field_selector: str = ""
-    created: dt.datetime = START
-    state: str = "watching"
-    resource_version: str | None = None
-    restarts: int = 0
-    errors: int = 0
-    last_error: tuple[str, dt.datetime] | None = None
-    resets: int = 0
-    last_reset: dt.datetime | None = None
-    applies: int = 0
-    last_apply: dt.datetime | None = None
-    deletes: int = 0
-    last_delete: dt.datetime | None = None
-    last_event: dt.datetime | None = None
-    last_bookmark: dt.datetime | None = None
-    objects: tuple[Item, ...] = ()
+def item(uid: str = "u", version: str = "1", created: dt.datetime | None = START, generation: int = 1) -> Known:
+    return Known(uid, version, generation, created)
 
 
 class Clock:
@@ -65,72 +53,69 @@ def clock() -> Clock:
     return Clock()
 
 
-def summary(diagnostics: Diagnostics, *, resources: bool = False) -> Json:
-    return diagnostics.summary(resources=resources)
-
-
 # runtime A14
 def test_with_nothing_registered_there_are_two_times(clock: Clock) -> None:
     """Only when the process began and what time it is; neither watches nor leases."""
     diagnostics = Diagnostics(clock)
     clock.now = after(5)
 
-    assert summary(diagnostics) == {
+    assert diagnostics.snapshot().report(resources=True) == {
         "initialTimestamp": "2026-05-01T12:00:00Z",
         "currentTimestamp": "2026-05-01T12:00:05Z",
     }
 
 
+def test_a_new_watch_reports_zeros(clock: Clock) -> None:
+    """Counters are always there; times, checksum and error only once there is one."""
+    diagnostics = Diagnostics(clock)
+    diagnostics.add_watch(pods(clock))
+
+    assert diagnostics.snapshot().report(resources=False)["watches"] == [
+        {
+            "apiUrl": "/api/v1/pods",
+            "labelSelector": "",
+            "fieldSelector": "",
+            "creationTimestamp": "2026-05-01T12:00:00Z",
+            "state": "starting",
+            "restarts": 0,
+            "errors": 0,
+            "resets": 0,
+            "applies": 0,
+            "deletes": 0,
+        }
+    ]
+
+
 # runtime A17
 def test_a_watch_reports_its_figures(clock: Clock) -> None:
-    """Counters always, times after the first occurrence, the last error with its time."""
+    """Counters, the time of each last occurrence, the last error with its time."""
     diagnostics = Diagnostics(clock)
-    diagnostics.add_watch(Watch)
-    diagnostics.add_watch(
-        lambda: Watch(
-            api_url="/apis/policy.linkerd.io/v1beta3/servers",
-            label_selector="a=b",
-            state="backing off",
-            resource_version="17",
-            restarts=3,
-            errors=1,
-            last_error=("list failed: 503", after(1)),
-            resets=1,
-            last_reset=after(2),
-            applies=2,
-            last_apply=after(3),
-            deletes=1,
-            last_delete=after(4),
-            last_event=after(4),
-            last_bookmark=after(6),
-            objects=(Item("web"),),
-        )
-    )
+    record = pods(clock, web=item())
+    diagnostics.add_watch(record)
+    record.enter(WatchState.BACKING_OFF)
+    for seconds in (0, 1):
+        clock.now = after(seconds)
+        record.failed("WatchError", f"reading failed {seconds}")
+    record.resets, record.last_reset = 1, 2.0
+    record.applies, record.last_apply = 2, 3.0
+    record.deletes, record.last_delete = 1, 4.0
+    record.bookmarks, record.last_bookmark = 1, 6.0
+    record.restarts["short"] = 3
+    record.resource_version = "17"
+    clock.now = after(7)
 
-    fresh, used = summary(diagnostics)["watches"]
+    (watch,) = diagnostics.snapshot().report(resources=False)["watches"]
 
-    assert fresh == {
+    assert watch == {
         "apiUrl": "/api/v1/pods",
         "labelSelector": "",
-        "fieldSelector": "",
-        "creationTimestamp": "2026-05-01T12:00:00Z",
-        "state": "watching",
-        "restarts": 0,
-        "errors": 0,
-        "resets": 0,
-        "applies": 0,
-        "deletes": 0,
-    }
-    assert used == {
-        "apiUrl": "/apis/policy.linkerd.io/v1beta3/servers",
-        "labelSelector": "a=b",
         "fieldSelector": "",
         "creationTimestamp": "2026-05-01T12:00:00Z",
         "state": "backing off",
         "resourceVersion": "17",
         "restarts": 3,
-        "errors": 1,
-        "lastError": {"message": "list failed: 503", "timestamp": "2026-05-01T12:00:01Z"},
+        "errors": 2,
+        "lastError": {"message": "reading failed 1", "timestamp": "2026-05-01T12:00:01Z"},
         "resets": 1,
         "lastResetTimestamp": "2026-05-01T12:00:02Z",
         "applies": 2,
@@ -139,25 +124,23 @@ def test_a_watch_reports_its_figures(clock: Clock) -> None:
         "lastDeleteTimestamp": "2026-05-01T12:00:04Z",
         "lastEventTimestamp": "2026-05-01T12:00:04Z",
         "lastBookmarkTimestamp": "2026-05-01T12:00:06Z",
-        "checksum": checksum([Item("web")]),
+        "checksum": watch["checksum"],
     }
 
 
 def test_resources_are_listed_on_demand(clock: Clock) -> None:
     """Each object in the order of creation, with null where a field is not known."""
     diagnostics = Diagnostics(clock)
-    diagnostics.add_watch(
-        lambda: Watch(objects=(Item("new", generation=3, created=after(9)), Item("old", namespace="", created=None)))
-    )
+    diagnostics.add_watch(pods(clock, new=item(created=after(9), generation=3), old=Known("u", "1", None, None)))
 
-    (watch,) = summary(diagnostics, resources=True)["watches"]
+    snapshot = diagnostics.snapshot()
 
-    assert watch["resources"] == [
+    assert snapshot.report(resources=True)["watches"][0]["resources"] == [
         {
             "creationTimestamp": None,
             "uid": "u",
             "name": "old",
-            "namespace": "",
+            "namespace": "ns",
             "generation": None,
             "resourceVersion": "1",
         },
@@ -170,41 +153,56 @@ def test_resources_are_listed_on_demand(clock: Clock) -> None:
             "resourceVersion": "1",
         },
     ]
-    assert "resources" not in summary(diagnostics)["watches"][0]
+    assert "resources" not in snapshot.report(resources=False)["watches"][0]
 
 
 # runtime A16
-def test_equal_contents_have_equal_checksums() -> None:
-    """Neither order nor generation matters; everything that identifies a version does."""
-    items = [Item(name, uid=uid) for name in "abc" for uid in "xy"]
-    shuffled = random.Random(1).sample(items, len(items))
-    first = items[0]
+def test_equal_contents_have_equal_checksums(clock: Clock) -> None:
+    """The order of arrival and the generation do not matter; everything that identifies a version does."""
 
-    assert checksum(items) == checksum(shuffled)
-    assert checksum(items) == checksum([attrs.evolve(first, generation=9), *items[1:]])
-    for change in ({"resource_version": "2"}, {"uid": "z"}, {"name": "d"}, {"namespace": "m"}, {"created": after(7)}):
-        assert checksum(items) != checksum([attrs.evolve(first, **change), *items[1:]])
+    def checksum_of(**known: Known) -> str:
+        diagnostics = Diagnostics(clock)
+        diagnostics.add_watch(pods(clock, **known))
+        (watch,) = diagnostics.snapshot().report(resources=False)["watches"]
+        return str(watch["checksum"])
+
+    first = checksum_of(a=item("x"), b=item("y"), c=item("z", created=after(-5)))
+
+    assert checksum_of(c=item("z", created=after(-5)), b=item("y"), a=item("x", generation=9)) == first
+    assert checksum_of(a=item("x", version="2"), b=item("y"), c=item("z", created=after(-5))) != first
+    assert checksum_of(a=item("w"), b=item("y"), c=item("z", created=after(-5))) != first
+    assert checksum_of(a=item("x"), d=item("y"), c=item("z", created=after(-5))) != first
+    assert checksum_of(a=item("x"), b=item("y"), c=item("z", created=after(-6))) != first
 
 
-def test_the_checksum_is_what_is_documented() -> None:
-    """Another implementation can compute it from the description."""
-    line = b"2026-05-01T12:00:00Z\0ns\0web\0u\x001\0\n"
+# runtime A18
+def test_a_report_is_of_one_moment(clock: Clock) -> None:
+    """What happens after the snapshot is not in it, even if the report is written later."""
+    diagnostics = Diagnostics(clock)
+    record = pods(clock, web=item())
+    diagnostics.add_watch(record)
 
-    assert checksum([Item("web")]) == "sha256:" + hashlib.sha256(line).hexdigest()
+    snapshot = diagnostics.snapshot()
+    record.known.clear()
+    record.resets += 1
+
+    (watch,) = snapshot.report(resources=True)["watches"]
+    assert [resource["name"] for resource in watch["resources"]] == ["web"]
+    assert watch["resets"] == 0
 
 
 # runtime A19
 def test_what_has_ended_is_not_reported(clock: Clock) -> None:
     """A watch or a lease is in the report until it is taken out."""
     diagnostics = Diagnostics(clock)
-    remove_watch = diagnostics.add_watch(Watch)
+    remove_watch = diagnostics.add_watch(pods(clock))
     remove_lease = diagnostics.add_lease(lambda: LEASE)
-    assert {"watches", "leases"} <= summary(diagnostics).keys()
+    assert {"watches", "leases"} <= diagnostics.snapshot().report(resources=False).keys()
 
     remove_watch()
     remove_lease()
 
-    assert not {"watches", "leases"} & summary(diagnostics).keys()
+    assert not {"watches", "leases"} & diagnostics.snapshot().report(resources=False).keys()
 
 
 LEASE = LeaseReport(
@@ -226,7 +224,7 @@ def test_a_lease_reports_its_figures(clock: Clock) -> None:
         lambda: attrs.evolve(LEASE, updates=2, last_update=after(1), resource_version="8", current=("pod-1", after(31)))
     )
 
-    unclaimed, claimed = summary(diagnostics)["leases"]
+    unclaimed, claimed = diagnostics.snapshot().report(resources=False)["leases"]
 
     assert unclaimed == {
         "name": "policy-controller-write",
