@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from controller.k8s import http_route_schema
+from controller.k8s.conditions import Condition
+from controller.k8s.custom_resource import AGE, Column, CustomResource, custom_resource
+from controller.k8s.custom_resource.markers import As
 from controller.k8s.duration import parse_duration
 from controller.k8s.meta import Resource
-from controller.k8s.policy import Condition
+from controller.k8s.references import POLICY_GROUP
+
+HTTP_ROUTE_COLUMNS = (Column("Hostnames", ".spec.hostnames"), AGE)
 
 
 class ParentRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -174,11 +180,12 @@ class PolicyHttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel")
     rules: tuple[PolicyHttpRouteRule, ...] | None = None
 
 
-class PolicyHTTPRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
-    """HTTPRoute of `policy.linkerd.io`."""
+@custom_resource(group=POLICY_GROUP, version="v1beta3", kind="HTTPRoute", columns=HTTP_ROUTE_COLUMNS)
+class PolicyHTTPRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """What happens to HTTP requests."""
 
-    spec: PolicyHttpRouteSpec
-    status: RouteStatus | None = None
+    spec: Annotated[PolicyHttpRouteSpec, As(http_route_schema.Spec3)]
+    status: Annotated[RouteStatus | None, As(http_route_schema.Status)] = None
 
 
 class GrpcMethodMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from controller.k8s.custom_resource.markers import MaxLen, Optional
+from controller.k8s.names import Group, Kind, Namespace, ObjectName
 
 POLICY_GROUP = "policy.linkerd.io"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -31,3 +36,36 @@ class TargetRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     def canonical_kind(self) -> str:
         """The kind as error texts show it: `Server.policy.linkerd.io`, `Namespace`."""
         return f"{self.kind}.{self.group}" if self.group else self.kind
+
+
+# What users may write where a `TargetRef` is read.
+
+
+class LocalRef(msgspec.Struct):
+    """An object of the same namespace."""
+
+    kind: Kind
+    name: ObjectName
+    group: Group | None = None
+
+
+class AuthenticationRef(LocalRef):
+    """An authentication, of the same namespace if none is given."""
+
+    namespace: Annotated[str, MaxLen(253)] | None = None
+
+
+class IdentityRef(msgspec.Struct):
+    """A ServiceAccount, or a Namespace with all its ServiceAccounts."""
+
+    kind: Kind
+    # A reference without a name can be stored, and makes the object unreadable.
+    name: Annotated[ObjectName, Optional()]
+    group: Group | None = None
+    namespace: Annotated[str, MaxLen(253)] | None = None
+
+
+class ClientRef(LocalRef):
+    """A client, of the same namespace if none is given."""
+
+    namespace: Namespace | None = None

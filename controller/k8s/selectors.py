@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from controller.k8s.custom_resource.markers import As, Marker, PreserveUnknown
+
 
 class LabelExpression(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One entry of `matchExpressions`.
+    """A condition on one label.
 
     An operator with values it cannot have (`In` without, `Exists` with, even an empty list) never matches: that is how
     Linkerd's controller reads it, and it differs from Kubernetes on purpose (inbound spec, quirk Q9).
@@ -38,10 +40,17 @@ class LabelExpression(msgspec.Struct, frozen=True, gc=False, rename="camel"):
                 return False
 
 
-class LabelSelector(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """`matchLabels` and `matchExpressions`, both of which must hold; an empty selector selects everything."""
+class AnyLabels(msgspec.Struct):
+    """Labels and their values."""
 
-    match_labels: dict[str, str] | None = None
+    object_markers: ClassVar[tuple[Marker, ...]] = (PreserveUnknown(),)
+
+
+class LabelSelector(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Labels and conditions, all of which must hold; an empty selector selects everything."""
+
+    # A value that is no text can be stored, and makes the object unreadable.
+    match_labels: Annotated[dict[str, str] | None, As(AnyLabels)] = None
     match_expressions: tuple[LabelExpression, ...] | None = None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
