@@ -39,6 +39,7 @@ from controller.index.status.values import (
     RouteStatus,
     Status,
     StatusKey,
+    Stored,
     Verdict,
 )
 from controller.k8s.builtin import Service
@@ -68,6 +69,7 @@ class RouteRecord:
     parents: tuple[Parent, ...]
     backends: tuple[Backend, ...]
     shown: tuple[object, ...]  # our entries in the stored status
+    stored: Stored = attrs.field(eq=False)
 
     def dependencies(self) -> Iterator[Dependency]:
         for parent in self.parents:
@@ -84,6 +86,7 @@ class RateLimitRecord:
     created: dt.datetime | None
     shown: tuple[Verdict | None, ...] | None
     shown_server: str | None
+    stored: Stored = attrs.field(eq=False)
 
     def dependencies(self) -> Iterator[Dependency]:
         if self.server is not None:
@@ -95,6 +98,7 @@ class RateLimitRecord:
 class EgressNetworkRecord:
     networks: tuple[NetworkMatch, ...] | None
     shown: tuple[Verdict | None, ...]  # its conditions of type Accepted
+    stored: Stored = attrs.field(eq=False)
 
     def dependencies(self) -> Iterator[Dependency]:
         return iter(())
@@ -153,6 +157,11 @@ class StatusIndex:
                 return None if egress.shown == (verdict,) else EgressNetworkStatus(verdict)
             case None:
                 return None
+
+    def stored(self, key: StatusKey) -> Stored | None:
+        """What a patch of the object's status has to start from; `None` if the object is gone."""
+        record = self._records.get(key)
+        return None if record is None else record.stored
 
     def _parent_verdict(self, route: RouteRecord, parent: Parent) -> ParentVerdict:
         usable = self._usable.get((parent.kind.value, parent.key))
@@ -227,6 +236,8 @@ class StatusIndex:
     def _store(self, key: StatusKey, record: Record | None) -> Iterable[StatusKey]:
         old = self._records.get(key)
         if old == record:
+            if record is not None:
+                self._records[key] = record  # equal, but stored in a newer version
             return ()
         touched = {key: None}
         for dependency in dict.fromkeys(old.dependencies()) if old is not None else ():
@@ -255,29 +266,50 @@ class StatusIndex:
 def _parse_route(resource: Any) -> RouteRecord:
     route: Route = resource
     entries = route.status.parents if route.status is not None else ()
-    ours = (entry for entry in entries if entry.controller_name == CONTROLLER_NAME)
+    ours = [entry for entry in entries if entry.controller_name == CONTROLLER_NAME]
     shown = shown_parents(ours)
-    return RouteRecord(ROUTE_RANKS[type(route)], parents_of(route), backends_of(route), shown)
+    since = {
+        (entry.parent if isinstance(entry, ParentVerdict) else None, condition.type, condition.status): condition
+        for entry, raw in zip(shown, ours, strict=True)
+        for condition in raw.conditions
+    }
+    stored = _stored(route, since, foreign=len(ours) < len(entries))
+    return RouteRecord(ROUTE_RANKS[type(route)], parents_of(route), backends_of(route), shown, stored)
 
 
 def _parse_rate_limit(resource: Any) -> RateLimitRecord:
     policy: HTTPLocalRateLimitPolicy = resource
     target = policy.spec.target_ref
     server = ObjectKey(policy.metadata.namespace, target.name) if target.targets(POLICY_GROUP, "Server") else None
-    status = policy.status
-    shown = None if status is None else tuple(verdict_of(condition) for condition in status.conditions)
-    shown_server = None if status is None else status.target_ref.name
-    return RateLimitRecord(server, policy.metadata.creation_timestamp, shown, shown_server)
+    conditions = policy.status.conditions if policy.status is not None else ()
+    return RateLimitRecord(
+        server,
+        policy.metadata.creation_timestamp,
+        None if policy.status is None else tuple(verdict_of(condition) for condition in conditions),
+        None if policy.status is None else policy.status.target_ref.name,
+        _stored(policy, _plain_since(conditions), foreign=False),
+    )
 
 
 def parse_egress_network(resource: EgressNetwork) -> EgressNetworkRecord:
     """The record of an EgressNetwork, or `Invalid`."""
     networks = resource.spec.networks
     conditions: tuple[Condition, ...] = (resource.status and resource.status.conditions) or ()
+    ours = [condition for condition in conditions if condition.type == rules.ACCEPTED]
     return EgressNetworkRecord(
         None if networks is None else tuple(parse_network_match(network) for network in networks),
-        tuple(verdict_of(condition) for condition in conditions if condition.type == rules.ACCEPTED),
+        tuple(verdict_of(condition) for condition in ours),
+        _stored(resource, _plain_since(ours), foreign=len(ours) < len(conditions)),
     )
+
+
+def _plain_since(conditions: Iterable[Condition]) -> dict[tuple[Parent | None, str, str], Condition]:
+    return {(None, condition.type, condition.status): condition for condition in conditions}
+
+
+def _stored(resource: Resource, since: Mapping[tuple[Parent | None, str, str], Condition], *, foreign: bool) -> Stored:
+    times = {at: condition.last_transition_time for at, condition in since.items()}
+    return Stored(resource.metadata.uid, resource.metadata.resource_version, foreign, times)
 
 
 _PARSERS: Mapping[type[Resource], Callable[[Any], Record]] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import attrs
@@ -105,3 +106,18 @@ class EgressNetworkStatus:
 
 
 Status: TypeAlias = RouteStatus | RateLimitStatus | EgressNetworkStatus
+
+
+@attrs.frozen
+class Stored:
+    """What a patch of a status has to respect: the version it was derived from, what others wrote, and since when."""
+
+    uid: str
+    resource_version: str
+    foreign: bool  # whether there are entries or conditions of others, which a patch of the list must carry along
+    # when a condition became what it is: by parent (none but for routes), type and status
+    since: Mapping[tuple[Parent | None, str, str], dt.datetime]
+
+    def transition(self, parent: Parent | None, verdict: Verdict, now: dt.datetime) -> dt.datetime:
+        """The time of a condition that is written: its status may have been this for long."""
+        return self.since.get((parent, verdict.type, "True" if verdict.status else "False"), now)

@@ -60,19 +60,27 @@ def _ref(fields: Ref) -> Ref:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _object(kind: ResourceType[Any], name: str, *, created: str | None = None, **body: Any) -> Applied[Any]:
-    metadata = {"name": name, "namespace": NS} | ({"creationTimestamp": created} if created else {})
+def _object(
+    kind: ResourceType[Any], name: str, *, created: str | None = None, version: str = "1", **body: Any
+) -> Applied[Any]:
+    metadata = {"name": name, "namespace": NS, "resourceVersion": version}
+    metadata |= {"creationTimestamp": created} if created else {}
     return Applied(kind.decode(json.dumps({"metadata": metadata, **body}).encode()))
 
 
 def route(
-    kind: str, *parents: Ref, backends: tuple[Ref, ...] = (), name: str = "route", status: list[Ref] | None = None
+    kind: str,
+    *parents: Ref,
+    backends: tuple[Ref, ...] = (),
+    name: str = "route",
+    status: list[Ref] | None = None,
+    version: str = "1",
 ) -> Applied[Any]:
     spec: dict[str, Any] = {"parentRefs": parents, "rules": [{"backendRefs": backends}]}
     if kind == "tls":
         spec["hostnames"] = ["example.com"]
     body = {"status": {"parents": status}} if status is not None else {}
-    return _object(ROUTE_TYPES[kind], name, spec=spec, **body)
+    return _object(ROUTE_TYPES[kind], name, version=version, spec=spec, **body)
 
 
 def server(name: str = "srv") -> Applied[Any]:
