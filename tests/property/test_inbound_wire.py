@@ -126,6 +126,7 @@ servers = st.builds(
 cluster_networks = st.lists(nets, min_size=1, max_size=3).map(tuple)
 
 
+@example(InboundServer(ServerRef("s"), FixedProtocol.GRPC), (IPNet(IPv4Address(0), 0),))
 @given(servers, cluster_networks)
 def test_proxies_take_every_message(server: InboundServer, cluster: tuple[IPNet, ...]) -> None:
     """No message breaks a rule for which a proxy would discard it."""
@@ -167,6 +168,7 @@ token_parts = st.sampled_from(
 
 @given(st.text() | st.lists(token_parts).map("".join))
 @example("{" * 100_000)
+@example('{"ns":"\\ud800","pod":"a"}')
 def test_every_text_is_a_workload_or_not(token: str) -> None:
     """No token makes the parser fail, and what it names can be looked up and written."""
     workload = parse_workload(token)
