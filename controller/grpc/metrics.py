@@ -7,57 +7,67 @@ objects (with a lock in each) are made only when somebody scrapes.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping
-from enum import Enum
+from collections.abc import Collection, Iterator
 
 import attrs
-from grpclib.const import Status
+from grpclib.const import Cardinality, Status
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import Collector
 
 # A call ends at once or lasts as long as its proxy.
 _BUCKETS = (0.1, 1.0, 300.0, 3600.0)
 _LABELS = ("grpc_service", "grpc_method", "grpc_type")
 
 
-class CallType(Enum):
-    UNARY = "unary"
-    SERVER_STREAM = "server_stream"
+_TYPES = {
+    Cardinality.UNARY_UNARY: "unary",
+    Cardinality.UNARY_STREAM: "server_stream",
+    Cardinality.STREAM_UNARY: "client_stream",
+    Cardinality.STREAM_STREAM: "bidi_stream",
+}
+_STREAMS = frozenset({Cardinality.UNARY_STREAM, Cardinality.STREAM_STREAM})
 
 
 @attrs.define(eq=False)
 class MethodMetrics:
-    """The counts of one method. Whoever serves it calls `started` and `handled` once a call, `sent` once a message."""
+    """The counts of one method, told by whoever serves it."""
 
     _service: str
     _method: str
-    _type: CallType
+    _cardinality: Cardinality
     _started: int = attrs.field(default=0, init=False)
+    _received: int = attrs.field(default=0, init=False)
     _sent: int = attrs.field(default=0, init=False)
     _handled: dict[Status, int] = attrs.field(factory=dict[Status, int], init=False)
     _durations: list[int] = attrs.field(factory=lambda: [0] * (len(_BUCKETS) + 1), init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
 
     def started(self) -> None:
-        """A call has arrived, with its one request."""
         self._started += 1
         self._handled.setdefault(Status.OK, 0)  # so that rates of success have a zero to start from
 
+    def received(self) -> None:
+        self._received += 1
+
     def sent(self) -> None:
-        """A message of a stream has been sent. Answers of unary calls do not count."""
-        self._sent += 1
+        """A message has been sent. Upstream counts those of streams only, and dashboards are made for that."""
+        if self._cardinality in _STREAMS:
+            self._sent += 1
 
     def handled(self, status: Status, seconds: float) -> None:
-        """A call has ended. A client that went away ended it with OK."""
         self._handled[status] = self._handled.get(status, 0) + 1
         self._durations[bisect.bisect_left(_BUCKETS, seconds)] += 1
         self._seconds += seconds
 
+    def cancelled(self, seconds: float) -> None:
+        """A client that goes away ends its call as it pleases: with OK."""
+        self.handled(Status.OK, seconds)
+
     def collect_into(self, families: Families) -> None:
-        labels = (self._service, self._method, self._type.value)
+        labels = (self._service, self._method, _TYPES[self._cardinality])
         families.started.add_metric(labels, self._started)
-        families.received.add_metric(labels, self._started)
+        families.received.add_metric(labels, self._received)
         families.sent.add_metric(labels, self._sent)
         for status, count in self._handled.items():
             families.handled.add_metric((*labels, status.name), count)
@@ -86,24 +96,17 @@ class Families:
 
 @attrs.define(eq=False)
 class GrpcMetrics(Collector):
-    """The counts of every policy method, there from the start."""
+    """The counts of the methods of some services: what a server tells and Prometheus asks."""
 
-    _methods: Mapping[str, MethodMetrics]
+    _services: Collection[str]
+    _methods: list[MethodMetrics] = attrs.field(factory=list[MethodMetrics], init=False)
 
-    @classmethod
-    def registered(cls, registry: CollectorRegistry, methods: Mapping[str, CallType]) -> GrpcMetrics:
-        """Count these methods (by path, `/SERVICE/METHOD`), and show the counts to whoever scrapes the registry."""
-        counts = dict[str, MethodMetrics]()
-        for path, kind in methods.items():
-            _, service, method = path.split("/")
-            counts[path] = MethodMetrics(service, method, kind)
-        metrics = cls(counts)
-        registry.register(metrics)
+    def for_method(self, service: str, method: str, cardinality: Cardinality) -> MethodMetrics:
+        """Whom to tell about the calls of a method. Other services (health, reflection) are heard and not shown."""
+        metrics = MethodMetrics(service, method, cardinality)
+        if service in self._services:
+            self._methods.append(metrics)
         return metrics
-
-    def method(self, path: str) -> MethodMetrics | None:
-        """The counts of a method; `None` for one that is not counted (health, reflection)."""
-        return self._methods.get(path)
 
     def collect(self) -> Iterator[Metric]:
         families = Families(
@@ -113,7 +116,7 @@ class GrpcMetrics(Collector):
             CounterMetricFamily("grpc_server_handled", "Calls that have ended.", labels=(*_LABELS, "grpc_code")),
             HistogramMetricFamily("grpc_server_handling_seconds", "How long calls have lasted.", labels=_LABELS),
         )
-        for method in self._methods.values():
+        for method in self._methods:
             method.collect_into(families)
         yield from attrs.astuple(families, recurse=False)
 
