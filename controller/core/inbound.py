@@ -18,7 +18,7 @@ class WorkloadKind(enum.Enum):
     EXTERNAL_WORKLOAD = "ExternalWorkload"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class PortTarget:
     """What a proxy asks about: a port (1..65535) of a pod or an ExternalWorkload."""
 

@@ -36,6 +36,10 @@ class RouteForm:
         return self.parents & self.accepted
 
 
+# What is kept of a route that no Server is a parent of.
+NO_ROUTE = RouteForm(frozenset(), frozenset(), HttpRoute(core.DefaultRoute("")))
+
+
 def parse_inbound_route(resource: AnyRoute) -> RouteForm:
     """Read a route of any kind."""
     match resource:

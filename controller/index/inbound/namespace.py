@@ -1,0 +1,126 @@
+"""One namespace of an inbound index."""
+
+from __future__ import annotations
+
+import attrs
+
+from controller.core.cluster import ClusterConfig
+from controller.core.inbound import WorkloadKind
+from controller.index.inbound.authentications import Authentications, PolicyEntry
+from controller.index.inbound.cells import Cell, Group, ServerEntry
+from controller.index.inbound.changes import Changes
+from controller.index.inbound.default_cells import DefaultCells
+from controller.index.inbound.parts import Parts
+from controller.index.inbound.policies import Policies
+from controller.index.inbound.statistics import NamespaceCounts
+from controller.index.inbound.workloads import Workloads
+from controller.index.parse.authorizations import AuthorizationPolicyForm, RouteTarget, ServerAuthorizationForm
+from controller.index.parse.inbound_routes import RouteForm
+from controller.index.parse.rate_limits import RateLimitForm
+from controller.index.parse.servers import ServerForm
+from controller.k8s.meta import ObjectKey
+
+
+@attrs.define(eq=False)
+class Namespace:
+    """The workloads of a namespace and what holds for them. Nothing in it depends on another namespace but grants.
+
+    Each `put_` sets a resource or, with `None`, removes it; answers follow when things are settled.
+    """
+
+    _name: str
+    _cluster: ClusterConfig
+    _authentications: Authentications
+    _defaults: DefaultCells
+
+    pods: Workloads = attrs.field(init=False)
+    external_workloads: Workloads = attrs.field(init=False)
+    parts: Parts = attrs.field(init=False)
+    _policies: Policies = attrs.field(init=False)
+    _servers: dict[str, ServerEntry] = attrs.field(factory=dict[str, ServerEntry], init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.pods = Workloads(self._cell_of)
+        self.external_workloads = Workloads(self._cell_of)
+        self.parts = Parts(self._servers, self._authentications)
+        self._policies = Policies(self._cluster, self.parts, self._servers)
+
+    def workloads(self, kind: WorkloadKind) -> Workloads:
+        return self.pods if kind is WorkloadKind.POD else self.external_workloads
+
+    def put_server(self, name: str, form: ServerForm | None) -> None:
+        entry = self._servers.get(name)
+        if entry is None:
+            if form is not None:
+                entry = self._servers[name] = ServerEntry(form)
+                self.workloads(form.selects).add_server(entry)
+        elif form is None:
+            del self._servers[name]
+            self.workloads(entry.form.selects).remove_server(entry)
+        elif entry.form != form:
+            self._alter_server(entry, form)
+
+    def _alter_server(self, entry: ServerEntry, form: ServerForm) -> None:
+        if entry.form.claims_like(form):
+            entry.form = form
+        else:
+            self.workloads(entry.form.selects).remove_server(entry)
+            entry.form = form
+            self.workloads(form.selects).add_server(entry)
+        self._policies.touch((form.name,))
+
+    def put_server_authorization(self, name: str, form: ServerAuthorizationForm | None) -> None:
+        self._policies.touch(self.parts.put_server_authorization(name, form))
+
+    def put_authorization_policy(self, name: str, form: AuthorizationPolicyForm | None) -> None:
+        key = ObjectKey(self._name, name)
+        self._policies.touch(self.parts.put_authorization_policy(key, form))
+
+    def put_rate_limit(self, name: str, form: RateLimitForm | None) -> None:
+        self._policies.touch(self.parts.put_rate_limit(name, form))
+
+    def put_route(self, target: RouteTarget, form: RouteForm | None) -> None:
+        self._policies.touch(self.parts.put_route(target, form))
+
+    def touch_policy(self, policy: PolicyEntry) -> None:
+        """Note that a policy of this namespace lets in others now."""
+        self._policies.touch(self.parts.targeted(policy.form))
+
+    def settle(self, changes: Changes) -> None:
+        """Bring all watched answers up to date."""
+        self._policies.settle(changes)
+        self.pods.settle(changes)
+        self.external_workloads.settle(changes)
+
+    def _cell_of(self, group: Group, number: int) -> Cell:
+        probes = group.shape.probes.get(number, ()) if self._cluster.probe_networks else ()
+        server = group.claims.get(number)
+        if server is not None:
+            return self._policies.cell_of(server, probes)
+        return self._defaults.cell_of(group.shape.settings, number, probes)
+
+    @property
+    def empty(self) -> bool:
+        parts = self.parts
+        return not (
+            len(self.pods)
+            or len(self.external_workloads)
+            or self._servers
+            or parts.server_authorizations
+            or parts.authorization_policies
+            or parts.rate_limits
+            or parts.routes
+        )
+
+    def counts(self) -> NamespaceCounts:
+        grpc = sum(target.kind == "grpcroute" for target in self.parts.routes)
+        return NamespaceCounts(
+            pods=len(self.pods),
+            external_workloads=len(self.external_workloads),
+            servers=len(self._servers),
+            server_authorizations=len(self.parts.server_authorizations),
+            authorization_policies=len(self.parts.authorization_policies),
+            http_routes=len(self.parts.routes) - grpc,
+            grpc_routes=grpc,
+            rate_limits=len(self.parts.rate_limits),
+        )
