@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -56,3 +57,5 @@ class RunConfig:
     patch_timeout: float = 5.0  # seconds
     grace_period: float = 25.0  # seconds; below the 30 s after which Kubernetes kills
     shutdown_delay: float = 0.0  # seconds between "not ready" and the first server that stops
+    max_staleness: float = math.inf  # seconds of silence of the API server after which we are not ready
+    open_diagnostics: bool = False  # whether other hosts may ask for /debug and /kubert.json

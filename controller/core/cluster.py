@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 import attrs
 
 from controller.core.network import IPNet
+from controller.core.ports import NO_PORTS, PortSet
 
 
 class DefaultPolicy(enum.Enum):
@@ -41,6 +42,6 @@ class ClusterConfig:
     default_policy: DefaultPolicy = DefaultPolicy.ALL_UNAUTHENTICATED
     probe_networks: tuple[IPNet, ...] = ()  # empty: no probe routes
     detect_timeout: dt.timedelta = dt.timedelta(seconds=10)
-    default_opaque_ports: frozenset[int] = frozenset()
+    default_opaque_ports: PortSet = NO_PORTS
     allow_l5d_request_headers: bool = False
     global_egress_network_namespace: str = "linkerd-egress"

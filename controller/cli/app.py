@@ -1,0 +1,92 @@
+"""The command line: which command runs, what it prints, and with which code it exits.
+
+Exit codes: 0 for success; 1 for an error, and for a stop that was not a clean one; 2 for a command line that makes no
+sense; 130 for an interrupt outside `trellis run`, which handles its signals itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from controller.cli.run_flags import RunFlags, Usage
+
+
+def installed_version() -> str:
+    """Return the version of the distribution that this is."""
+    import importlib.metadata  # noqa: PLC0415  # slow, and of no use to the other commands
+
+    try:
+        return importlib.metadata.version("trellis")
+    except importlib.metadata.PackageNotFoundError:
+        return "0 (not installed)"
+
+
+app = cyclopts.App(
+    name="trellis",
+    help="A policy controller for the Linkerd service mesh.",
+    version=installed_version,
+    version_flags=["--version"],
+    default_parameter=Parameter(negative=""),
+    result_action="return_value",
+)
+
+
+GatewayApi = Annotated[bool, Parameter(help="Also print stand-ins for the Gateway API's kinds.")]
+
+
+_NO_FLAGS = RunFlags()
+
+
+@app.command
+def run(flags: RunFlags = _NO_FLAGS) -> int:
+    """Run the controller until a signal ends it.
+
+    SIGTERM or SIGINT: streams end and the process exits with 0. A second one ends it at once, with 1.
+    """
+    from controller.runtime import memory  # noqa: PLC0415
+
+    memory.begin()
+    from controller.cli.run import run_controller  # noqa: PLC0415  # all of the controller; other commands need little
+
+    return run_controller(flags)
+
+
+@app.command
+def crds(
+    *, gateway_api: Annotated[bool, Parameter(help="Also print stand-ins for the Gateway API's kinds.")] = False
+) -> int:
+    """Print the CustomResourceDefinitions of Linkerd's policy kinds, as YAML."""
+    from controller.k8s.crds import crds_yaml  # noqa: PLC0415  # as above
+
+    print(crds_yaml(gateway_api=gateway_api), end="")
+    return 0
+
+
+@app.command
+def version() -> int:
+    """Print the version."""
+    print(installed_version())
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command and return the exit code. Complaints are one line, on standard error."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except (cyclopts.CycloptsError, Usage) as error:
+        print(f"trellis: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+    return code if isinstance(code, int) else 0  # help is not a command of ours
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
