@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from controller.k8s.custom_resource import CustomResource, JsonObject, merge_crds, to_yaml
-from controller.k8s.gateway import PolicyHTTPRoute
+from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
 from controller.k8s.older import (
     ExternalWorkloadV1Alpha1,
+    GatewayHTTPRouteV1Beta1,
     HTTPRouteV1Alpha1,
     HTTPRouteV1Beta1,
     HTTPRouteV1Beta2,
@@ -13,6 +16,8 @@ from controller.k8s.older import (
     ServerV1Alpha1,
     ServerV1Beta1,
     ServerV1Beta2,
+    TLSRouteV1,
+    TLSRouteV1Alpha3,
 )
 from controller.k8s.policy import (
     AuthorizationPolicy,
@@ -39,19 +44,28 @@ LINKERD: tuple[tuple[type[CustomResource], ...], ...] = (
 )
 
 
-def crds() -> tuple[JsonObject, ...]:
-    """The definitions of Linkerd's kinds."""
-    return tuple(_crd(versions) for versions in LINKERD)
+GATEWAY_API: tuple[tuple[type[CustomResource], ...], ...] = (
+    (GRPCRoute,),
+    (GatewayHTTPRoute, GatewayHTTPRouteV1Beta1),
+    (TCPRoute,),
+    # v1alpha2 is in every release of the Gateway API that has the kind, so that one of them can take over.
+    (TLSRoute, TLSRouteV1, TLSRouteV1Alpha3),
+)
+
+
+def crds(*, gateway_api: bool = False) -> tuple[JsonObject, ...]:
+    """The definitions of Linkerd's kinds, and on request stand-ins for the routes of the Gateway API."""
+    return tuple(_crd(versions) for versions in (*LINKERD, *(GATEWAY_API if gateway_api else ())))
 
 
 def _crd(versions: tuple[type[CustomResource], ...]) -> JsonObject:
     return merge_crds([version.crd() for version in versions], stored=versions[0].definition.version)
 
 
-def crds_yaml() -> str:
+def crds_yaml(*, gateway_api: bool = False) -> str:
     """All definitions as one YAML stream, ready for `kubectl apply --server-side -f -`."""
-    return to_yaml(*crds())
+    return to_yaml(*crds(gateway_api=gateway_api))
 
 
 if __name__ == "__main__":
-    print(crds_yaml(), end="")
+    print(crds_yaml(gateway_api="--gateway-api" in sys.argv), end="")

@@ -6,15 +6,19 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from controller.k8s import http_route_schema
+from controller.k8s import gateway_schema, http_route_schema
 from controller.k8s.conditions import Condition
 from controller.k8s.custom_resource import AGE, Column, CustomResource, custom_resource
 from controller.k8s.custom_resource.markers import As
 from controller.k8s.duration import parse_duration
-from controller.k8s.meta import Resource
-from controller.k8s.references import POLICY_GROUP
+from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP
 
 HTTP_ROUTE_COLUMNS = (Column("Hostnames", ".spec.hostnames"), AGE)
+GATEWAY_CATEGORIES = ("gateway-api",)
+# Kubernetes asks for it where a group is its own.
+UNAPPROVED = {
+    "api-approved.kubernetes.io": "unapproved, a stand-in by Trellis for clusters without the Gateway API",
+}
 
 
 class ParentRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -131,11 +135,20 @@ class HttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     rules: tuple[HttpRouteRule, ...] | None = None
 
 
-class GatewayHTTPRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
-    """HTTPRoute of `gateway.networking.k8s.io`."""
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1",
+    kind="HTTPRoute",
+    columns=HTTP_ROUTE_COLUMNS,
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+)
+class GatewayHTTPRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """What happens to HTTP requests."""
 
-    spec: HttpRouteSpec
-    status: RouteStatus | None = None
+    spec: Annotated[HttpRouteSpec, As(gateway_schema.HttpRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
 
 
 class PolicyHttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -229,9 +242,19 @@ class GrpcRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     rules: tuple[GrpcRouteRule, ...] | None = None
 
 
-class GRPCRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
-    spec: GrpcRouteSpec
-    status: RouteStatus | None = None
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1",
+    columns=HTTP_ROUTE_COLUMNS,
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+)
+class GRPCRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """What happens to gRPC requests."""
+
+    spec: Annotated[GrpcRouteSpec, As(gateway_schema.GrpcRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
 
 
 class BackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -255,9 +278,20 @@ class TlsRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     parent_refs: tuple[ParentRef, ...] | None = None
 
 
-class TLSRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
-    spec: TlsRouteSpec
-    status: RouteStatus | None = None
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1alpha2",
+    columns=(AGE,),
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+    deprecated=True,
+)
+class TLSRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """Where TLS connections go."""
+
+    spec: Annotated[TlsRouteSpec, As(gateway_schema.OldTlsRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
 
 
 class TcpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -265,6 +299,16 @@ class TcpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     parent_refs: tuple[ParentRef, ...] | None = None
 
 
-class TCPRoute(Resource, frozen=True, gc=False, rename="camel", kw_only=True):
-    spec: TcpRouteSpec
-    status: RouteStatus | None = None
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1alpha2",
+    columns=(AGE,),
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+)
+class TCPRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """Where TCP connections go."""
+
+    spec: Annotated[TcpRouteSpec, As(gateway_schema.TcpRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None

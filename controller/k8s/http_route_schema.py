@@ -35,8 +35,8 @@ from controller.k8s.names import (
 
 POLICY_GROUP = "policy.linkerd.io"
 MOST = 16  # of what an API server lets stand in one list
-_EVERY_PATH: dict[str, Json] = {"type": "PathPrefix", "value": "/"}
-_EVERYTHING: list[Json] = [{"path": _EVERY_PATH}]
+EVERY_PATH: dict[str, Json] = {"type": "PathPrefix", "value": "/"}
+EVERYTHING: list[Json] = [{"path": EVERY_PATH}]
 
 PortNumber = Annotated[int, Format("int32"), Ge(1), Le(65535)]
 Path = Annotated[str, MaxLen(1024)]
@@ -85,7 +85,7 @@ class QueryMatch(msgspec.Struct):
 class Match(msgspec.Struct, rename="camel"):
     """A kind of request. All that is said here must hold."""
 
-    path: Annotated[PathMatch | None, Default(_EVERY_PATH)] = None
+    path: Annotated[PathMatch | None, Default(EVERY_PATH)] = None
     headers: Annotated[tuple[HeaderMatch, ...] | None, MaxLen(MOST), ListMapKeys("name")] = None
     query_params: Annotated[tuple[QueryMatch, ...] | None, MaxLen(MOST), ListMapKeys("name")] = None
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] | None = None
@@ -170,7 +170,7 @@ class Timeouts(msgspec.Struct, rename="camel"):
 
 
 class _Rule(msgspec.Struct, frozen=True, rename="camel"):
-    matches: Annotated[tuple[Match, ...] | None, MaxLen(8), Default(_EVERYTHING)] = None
+    matches: Annotated[tuple[Match, ...] | None, MaxLen(8), Default(EVERYTHING)] = None
     filters: Annotated[tuple[Filter, ...] | None, MaxLen(MOST)] = None
 
 
@@ -192,7 +192,7 @@ class Rule3(Rule2, frozen=True, rename="camel"):
     timeouts: Timeouts | None = None
 
 
-_ONE_RULE: list[Json] = [{"matches": _EVERYTHING}]
+ONE_RULE: list[Json] = [{"matches": EVERYTHING}]
 
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):
@@ -201,16 +201,16 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
 
 class Spec1(_Spec, frozen=True, rename="camel"):
     parent_refs: Annotated[tuple[OldParent, ...] | None, MaxLen(32)] = None
-    rules: Annotated[tuple[Rule1, ...] | None, MaxLen(MOST), Default(_ONE_RULE)] = None
+    rules: Annotated[tuple[Rule1, ...] | None, MaxLen(MOST), Default(ONE_RULE)] = None
 
 
 class Spec2(_Spec, frozen=True, rename="camel"):
     parent_refs: Annotated[tuple[Parent, ...] | None, MaxLen(32)] = None
-    rules: Annotated[tuple[Rule2, ...] | None, MaxLen(MOST), Default(_ONE_RULE)] = None
+    rules: Annotated[tuple[Rule2, ...] | None, MaxLen(MOST), Default(ONE_RULE)] = None
 
 
 class Spec3(Spec2, frozen=True, rename="camel"):
-    rules: Annotated[tuple[Rule3, ...] | None, MaxLen(MOST), Default(_ONE_RULE)] = None
+    rules: Annotated[tuple[Rule3, ...] | None, MaxLen(MOST), Default(ONE_RULE)] = None
 
 
 class ParentStatus(msgspec.Struct, rename="camel"):

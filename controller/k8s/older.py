@@ -1,4 +1,4 @@
-"""Earlier versions of Linkerd's kinds: users may write them, the controller reads them as the newest."""
+"""Other versions of the kinds: users may write them, the controller reads them as the one that it watches."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from controller.k8s import gateway_schema
 from controller.k8s import http_route_schema as http_route
 from controller.k8s.custom_resource import AGE, Column, CustomResource, custom_resource
 from controller.k8s.custom_resource.markers import Default, Marker, MaxLen, OneOf, Unread
-from controller.k8s.gateway import HTTP_ROUTE_COLUMNS
+from controller.k8s.gateway import GATEWAY_CATEGORIES, HTTP_ROUTE_COLUMNS, UNAPPROVED
 from controller.k8s.policy import (
     SERVER_AUTHORIZATION_SHORT_NAMES,
     SERVER_COLUMNS,
     SERVER_SHORT_NAMES,
     ServerAuthorizationSpec,
 )
-from controller.k8s.references import POLICY_GROUP, WORKLOAD_GROUP
+from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP, WORKLOAD_GROUP
 from controller.k8s.selectors import LabelSelector
 from controller.k8s.workload import (
     WORKLOAD_CATEGORIES,
@@ -147,3 +148,52 @@ class HTTPRouteV1Alpha1(CustomResource, frozen=True, gc=False, rename="camel", k
 
     spec: http_route.Spec1
     status: http_route.Status | None = None
+
+
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1beta1",
+    kind="HTTPRoute",
+    columns=HTTP_ROUTE_COLUMNS,
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+)
+class GatewayHTTPRouteV1Beta1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """What happens to HTTP requests."""
+
+    spec: gateway_schema.HttpRouteSpec
+    status: gateway_schema.Status | None = None
+
+
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1",
+    kind="TLSRoute",
+    columns=(AGE,),
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+)
+class TLSRouteV1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """Where TLS connections go."""
+
+    spec: gateway_schema.TlsRouteSpec
+    status: gateway_schema.Status | None = None
+
+
+@custom_resource(
+    group=GATEWAY_GROUP,
+    version="v1alpha3",
+    kind="TLSRoute",
+    columns=(AGE,),
+    categories=GATEWAY_CATEGORIES,
+    annotations=UNAPPROVED,
+    preserve_unknown=True,
+    deprecated=True,
+)
+class TLSRouteV1Alpha3(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
+    """Where TLS connections go."""
+
+    spec: gateway_schema.TlsRouteSpec
+    status: gateway_schema.Status | None = None

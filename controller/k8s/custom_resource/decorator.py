@@ -25,7 +25,7 @@ from controller.k8s.custom_resource.definition import Column, Definition, Scale
 from controller.k8s.custom_resource.markers import Marker
 from controller.k8s.custom_resource.names import plural_of
 from controller.k8s.custom_resource.node import JsonObject
-from controller.k8s.custom_resource.schema import schema_of
+from controller.k8s.custom_resource.schema import keep_unknown, schema_of
 from controller.k8s.meta import Resource
 from controller.k8s.resource import ResourceType
 
@@ -53,6 +53,8 @@ class CustomResource(Resource, frozen=True, gc=False, rename="camel", kw_only=Tr
         required = whole["required"]
         assert isinstance(required, list)
         required.remove("metadata")
+        if cls.definition.preserve_unknown:
+            keep_unknown(whole)
         return {key: value for key, value in whole.items() if value}
 
     @classmethod
@@ -86,6 +88,7 @@ def custom_resource(
     selectable: tuple[str, ...] = (),
     scale: Scale | None = None,
     status: bool | None = None,
+    preserve_unknown: bool = False,
     served: bool = True,
     deprecated: str | bool = False,
     labels: Mapping[str, str] | None = None,
@@ -114,6 +117,7 @@ def custom_resource(
             selectable=selectable,
             scale=scale,
             has_status="status" in cls.__struct_fields__ if status is None else status,
+            preserve_unknown=preserve_unknown,
             served=served,
             deprecated=deprecated,
             labels=labels or {},

@@ -71,6 +71,7 @@ class Definition:
     columns: tuple[Column, ...] = ()
     selectable: tuple[str, ...] = ()
     scale: Scale | None = None
+    preserve_unknown: bool = False  # keep fields that the schema does not name, wherever they are
     has_status: bool = False  # a subresource that is written apart from the rest
     served: bool = True
     deprecated: str | bool = False  # a text is the warning that users get

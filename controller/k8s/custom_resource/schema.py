@@ -272,3 +272,17 @@ def camel_case(name: str) -> str:
 def _paragraph(doc: str) -> str:
     """The first paragraph on one line."""
     return " ".join(doc.strip().split("\n\n")[0].split())
+
+
+def keep_unknown(node: JsonObject) -> None:
+    """Make every object in the schema keep the fields that it does not name."""
+    properties = node.get("properties")
+    if isinstance(properties, dict):
+        node["x-kubernetes-preserve-unknown-fields"] = True
+        for child in properties.values():
+            assert isinstance(child, dict)
+            keep_unknown(child)
+    for keyword in ("items", "additionalProperties"):
+        child = node.get(keyword)
+        if isinstance(child, dict):
+            keep_unknown(child)
