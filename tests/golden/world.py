@@ -131,6 +131,7 @@ def opened(world: World, statuses: dict[str, Any]) -> Cluster:
 def performed(cluster: Cluster, step: dict[str, Any]) -> Iterator[list[Event]]:
     """Carry out a step's changes; yields the batches that the watches would deliver."""
     names: list[str] = []
+    burst: list[Event] = []
     for op in step["ops"]:
         if "delete" in op:
             names.append(op["delete"])
@@ -140,9 +141,11 @@ def performed(cluster: Cluster, step: dict[str, Any]) -> Iterator[list[Event]]:
             cluster.put(op["apply"])
         if step["how"] == "single":
             yield list(cluster.seen(names[-1]))
-    if step["how"] == "burst":
-        yield [event for name in dict.fromkeys(names) for event in cluster.seen(name)]
-    elif step["how"] == "relist":
+        elif step["how"] == "burst":  # a watch tells of each change, also of an object deleted and made anew
+            burst += cluster.seen(names[-1])
+    if burst:
+        yield burst
+    if step["how"] == "relist":
         kinds = dict.fromkeys(kind for kind in map(cluster.type_named, names) if kind is not None)
         yield cluster.listed(list(kinds))
     for name, entry in step.get("statuses", {}).items():

@@ -1,6 +1,6 @@
 """What holds for each port of each workload."""
 
-from controller.index.inbound.index import InboundIndex
-from controller.index.inbound.statistics import InboundStatistics, NamespaceCounts
+from controller.index.inbound.index import KINDS, InboundIndex
+from controller.index.inbound.statistics import AuthenticationCounts, InboundStatistics, NamespaceCounts
 
-__all__ = ["InboundIndex", "InboundStatistics", "NamespaceCounts"]
+__all__ = ["KINDS", "AuthenticationCounts", "InboundIndex", "InboundStatistics", "NamespaceCounts"]

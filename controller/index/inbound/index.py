@@ -19,26 +19,25 @@ Answers are shared as far as they are equal: see `cells`. This package does no I
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import attrs
 
 from controller.core.answer import Answer
 from controller.core.inbound import InboundServer, PortTarget
 from controller.index.inbound.cells import Watch
-from controller.index.inbound.kinds import KINDS
+from controller.index.inbound.kinds import ROWS
 from controller.index.inbound.resources import Resources
 from controller.index.inbound.statistics import InboundStatistics
 from controller.index.parse.invalid import Invalid
 from controller.k8s.events import Applied, Deleted, Event, Reset
 from controller.k8s.meta import ObjectKey, Resource
 
+KINDS: frozenset[type[Resource]] = frozenset(ROWS)  # what an inbound index wants to hear of
+
 
 @attrs.define(eq=False)
 class InboundIndex:
     """Answers questions about ports; says after each batch of events which watched answers changed."""
-
-    KINDS: ClassVar[frozenset[type[Resource]]] = frozenset(KINDS)
 
     _resources: Resources = attrs.field(converter=Resources)
     _watches: dict[PortTarget, Watch] = attrs.field(factory=dict[PortTarget, Watch], init=False)
@@ -98,7 +97,7 @@ class InboundIndex:
 
     def _apply(self, resource: Resource) -> None:
         kind, key = type(resource), resource.key
-        row = KINDS[kind]
+        row = ROWS[kind]
         try:
             form = row.parse(self._resources, resource)
         except Invalid as invalid:
@@ -110,7 +109,7 @@ class InboundIndex:
 
     def _remove(self, kind: type[Resource], key: ObjectKey) -> None:
         self._invalid.pop((kind, key), None)
-        KINDS[kind].put(self._resources, key, None)
+        ROWS[kind].put(self._resources, key, None)
 
     def invalid(self) -> Mapping[tuple[type[Resource], ObjectKey], Invalid]:
         """The resources whose latest form means nothing, and why; what they said before still holds."""

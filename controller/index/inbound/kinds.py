@@ -81,7 +81,7 @@ def _route(group: str, kind: str) -> Kind[AnyRoute, RouteForm]:
     return Kind(parse, put)
 
 
-KINDS: Mapping[type[Resource], Kind[Any, Any]] = {
+ROWS: Mapping[type[Resource], Kind[Any, Any]] = {
     Pod: _workload(lambda resources, pod: resources.shapes.pod(pod), lambda namespace: namespace.pods),
     ExternalWorkload: _workload(
         lambda resources, workload: resources.shapes.external_workload(workload),
