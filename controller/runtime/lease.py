@@ -129,7 +129,9 @@ class LeaseClaim:
     def read(self, record: LeaseRecord, now: float, wall: dt.datetime) -> None:
         """Note the Lease as it was just read."""
         self._missing = False
-        self._succeeded()
+        self._pause_until = -math.inf
+        if not self._conflicts:  # reading is no progress where writing is what fails
+            self._backoff.reset()
         if self._record is None or record.version != self._record.version:
             self._seen = now
             if record.renewed is not None and (wall - record.renewed).total_seconds() > record.duration + LONG_OVER:
@@ -144,7 +146,8 @@ class LeaseClaim:
 
     def written(self, record: LeaseRecord, sent: float) -> None:
         """Note that a claim or renewal succeeded. `sent` is when the request was made: the claim counts from then."""
-        self._succeeded()
+        self._pause_until = -math.inf
+        self._backoff.reset()
         self._conflicts = 0
         self._record, self._fresh, self._seen = record, True, sent
         self._held_until = sent + self.params.duration - self.margin
@@ -173,7 +176,3 @@ class LeaseClaim:
                 self._pause_until = now + REFUSED_PAUSE
             case _:
                 self._pause_until = now + max(self._backoff.next(), error.retry_after or 0.0)
-
-    def _succeeded(self) -> None:
-        self._backoff.reset()
-        self._pause_until = -math.inf
