@@ -6,7 +6,7 @@ import sys
 
 from controller.k8s.custom_resource import CustomResource, JsonObject, merge_crds, to_yaml
 from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
-from controller.k8s.older import (
+from controller.k8s.other_versions import (
     ExternalWorkloadV1Alpha1,
     GatewayHTTPRouteV1Beta1,
     HTTPRouteV1Alpha1,

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from controller.k8s import gateway_schema, http_route_schema
 from controller.k8s.conditions import Condition
 from controller.k8s.custom_resource import AGE, Column, CustomResource, custom_resource
 from controller.k8s.custom_resource.markers import As
 from controller.k8s.duration import parse_duration
 from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP
+from controller.k8s.schemas import gateway_http_route, gateway_parts, gateway_routes, policy_http_route
 
 HTTP_ROUTE_COLUMNS = (Column("Hostnames", ".spec.hostnames"), AGE)
 GATEWAY_CATEGORIES = ("gateway-api",)
@@ -147,8 +147,8 @@ class HttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class GatewayHTTPRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to HTTP requests."""
 
-    spec: Annotated[HttpRouteSpec, As(gateway_schema.HttpRouteSpec)]
-    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
+    spec: Annotated[HttpRouteSpec, As(gateway_http_route.HttpRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_parts.Status)] = None
 
 
 class PolicyHttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -197,8 +197,8 @@ class PolicyHttpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel")
 class PolicyHTTPRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to HTTP requests."""
 
-    spec: Annotated[PolicyHttpRouteSpec, As(http_route_schema.Spec3)]
-    status: Annotated[RouteStatus | None, As(http_route_schema.Status)] = None
+    spec: Annotated[PolicyHttpRouteSpec, As(policy_http_route.Spec3)]
+    status: Annotated[RouteStatus | None, As(policy_http_route.Status)] = None
 
 
 class GrpcMethodMatch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -253,8 +253,8 @@ class GrpcRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class GRPCRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to gRPC requests."""
 
-    spec: Annotated[GrpcRouteSpec, As(gateway_schema.GrpcRouteSpec)]
-    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
+    spec: Annotated[GrpcRouteSpec, As(gateway_routes.GrpcRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_parts.Status)] = None
 
 
 class BackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -290,8 +290,8 @@ class TlsRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class TLSRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """Where TLS connections go."""
 
-    spec: Annotated[TlsRouteSpec, As(gateway_schema.OldTlsRouteSpec)]
-    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
+    spec: Annotated[TlsRouteSpec, As(gateway_routes.OldTlsRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_parts.Status)] = None
 
 
 class TcpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -310,5 +310,5 @@ class TcpRouteSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class TCPRoute(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """Where TCP connections go."""
 
-    spec: Annotated[TcpRouteSpec, As(gateway_schema.TcpRouteSpec)]
-    status: Annotated[RouteStatus | None, As(gateway_schema.Status)] = None
+    spec: Annotated[TcpRouteSpec, As(gateway_routes.TcpRouteSpec)]
+    status: Annotated[RouteStatus | None, As(gateway_parts.Status)] = None

@@ -32,8 +32,8 @@ from controller.k8s.names import (
     PreciseHostname,
     SectionName,
 )
+from controller.k8s.references import POLICY_GROUP
 
-POLICY_GROUP = "policy.linkerd.io"
 MOST = 16  # of what an API server lets stand in one list
 EVERY_PATH: dict[str, Json] = {"type": "PathPrefix", "value": "/"}
 EVERYTHING: list[Json] = [{"path": EVERY_PATH}]

@@ -6,8 +6,6 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from controller.k8s import gateway_schema
-from controller.k8s import http_route_schema as http_route
 from controller.k8s.custom_resource import AGE, Column, CustomResource, custom_resource
 from controller.k8s.custom_resource.markers import Default, Marker, MaxLen, OneOf, Unread
 from controller.k8s.gateway import GATEWAY_CATEGORIES, HTTP_ROUTE_COLUMNS, UNAPPROVED
@@ -18,6 +16,7 @@ from controller.k8s.policy import (
     ServerAuthorizationSpec,
 )
 from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP, WORKLOAD_GROUP
+from controller.k8s.schemas import gateway_http_route, gateway_parts, gateway_routes, policy_http_route
 from controller.k8s.selectors import LabelSelector
 from controller.k8s.workload import (
     WORKLOAD_CATEGORIES,
@@ -130,24 +129,24 @@ class ExternalWorkloadV1Alpha1(CustomResource, frozen=True, gc=False, rename="ca
 class HTTPRouteV1Beta2(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to HTTP requests."""
 
-    spec: http_route.Spec2
-    status: http_route.Status | None = None
+    spec: policy_http_route.Spec2
+    status: policy_http_route.Status | None = None
 
 
 @custom_resource(group=POLICY_GROUP, version="v1beta1", kind="HTTPRoute", columns=HTTP_ROUTE_COLUMNS)
 class HTTPRouteV1Beta1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to HTTP requests."""
 
-    spec: http_route.Spec1
-    status: http_route.Status | None = None
+    spec: policy_http_route.Spec1
+    status: policy_http_route.Status | None = None
 
 
 @custom_resource(group=POLICY_GROUP, version="v1alpha1", kind="HTTPRoute", columns=HTTP_ROUTE_COLUMNS)
 class HTTPRouteV1Alpha1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to HTTP requests."""
 
-    spec: http_route.Spec1
-    status: http_route.Status | None = None
+    spec: policy_http_route.Spec1
+    status: policy_http_route.Status | None = None
 
 
 @custom_resource(
@@ -162,8 +161,8 @@ class HTTPRouteV1Alpha1(CustomResource, frozen=True, gc=False, rename="camel", k
 class GatewayHTTPRouteV1Beta1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """What happens to HTTP requests."""
 
-    spec: gateway_schema.HttpRouteSpec
-    status: gateway_schema.Status | None = None
+    spec: gateway_http_route.HttpRouteSpec
+    status: gateway_parts.Status | None = None
 
 
 @custom_resource(
@@ -178,8 +177,8 @@ class GatewayHTTPRouteV1Beta1(CustomResource, frozen=True, gc=False, rename="cam
 class TLSRouteV1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """Where TLS connections go."""
 
-    spec: gateway_schema.TlsRouteSpec
-    status: gateway_schema.Status | None = None
+    spec: gateway_routes.TlsRouteSpec
+    status: gateway_parts.Status | None = None
 
 
 @custom_resource(
@@ -195,5 +194,5 @@ class TLSRouteV1(CustomResource, frozen=True, gc=False, rename="camel", kw_only=
 class TLSRouteV1Alpha3(CustomResource, frozen=True, gc=False, rename="camel", kw_only=True):
     """Where TLS connections go."""
 
-    spec: gateway_schema.TlsRouteSpec
-    status: gateway_schema.Status | None = None
+    spec: gateway_routes.TlsRouteSpec
+    status: gateway_parts.Status | None = None
