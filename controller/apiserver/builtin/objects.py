@@ -1,0 +1,477 @@
+"""The smaller built-in kinds: namespaces, workloads, roles, leases, events, definitions and webhooks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from controller.apiserver import causes, names
+from controller.apiserver.builtin import pods
+from controller.apiserver.kinds import dig
+from controller.apiserver.schema.node import MISSING
+from controller.apiserver.schema.rules import compile_rule
+from controller.apiserver.status import Cause, Object
+
+# Namespaces
+
+
+def prepare_namespace(namespace: Object, old: Object | None) -> None:
+    meta = namespace["metadata"]
+    if old is None:
+        finalizers = namespace.setdefault("spec", {}).setdefault("finalizers", [])
+        if "kubernetes" not in finalizers:
+            finalizers.append("kubernetes")
+    else:
+        namespace["spec"] = old.get("spec", {})
+    meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
+
+
+def namespace_defaults(namespace: Object) -> None:
+    meta = namespace["metadata"]
+    if meta.get("name"):
+        meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
+
+
+def namespace_status(_namespace: Object) -> Object:
+    return {"phase": "Active"}
+
+
+def namespace_fields(namespace: Object) -> dict[str, str]:
+    return {"status.phase": (namespace.get("status") or {}).get("phase", "")}
+
+
+# Workloads
+
+
+def deployment_defaults(workload: Object) -> None:
+    spec = workload.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    pods.template_defaults(spec.setdefault("template", {}))
+    strategy = spec.setdefault("strategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", "25%")
+        rolling.setdefault("maxSurge", "25%")
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("progressDeadlineSeconds", 600)
+
+
+def replica_set_defaults(workload: Object) -> None:
+    spec = workload.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    pods.template_defaults(spec.setdefault("template", {}))
+
+
+def stateful_set_defaults(workload: Object) -> None:
+    spec = workload.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    spec.setdefault("podManagementPolicy", "OrderedReady")
+    pods.template_defaults(spec.setdefault("template", {}))
+    strategy = spec.setdefault("updateStrategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("persistentVolumeClaimRetentionPolicy", {"whenDeleted": "Retain", "whenScaled": "Retain"})
+
+
+def daemon_set_defaults(workload: Object) -> None:
+    spec = workload.setdefault("spec", {})
+    pods.template_defaults(spec.setdefault("template", {}))
+    strategy = spec.setdefault("updateStrategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", 1)
+        rolling.setdefault("maxSurge", 0)
+    spec.setdefault("revisionHistoryLimit", 10)
+
+
+def job_defaults(job: Object) -> None:
+    _job_spec_defaults(job.setdefault("spec", {}))
+
+
+def _job_spec_defaults(spec: Object) -> None:
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    spec.setdefault("backoffLimit", 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("podReplacementPolicy", "TerminatingOrFailed")
+    pods.template_defaults(spec.setdefault("template", {}))
+
+
+def prepare_job(job: Object, old: Object | None) -> None:
+    """A new job selects its pods by its own identity."""
+    if old is not None or job["spec"].get("manualSelector"):
+        return
+    uid, name = job["metadata"]["uid"], job["metadata"]["name"]
+    labels = job["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
+    labels |= {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    job["spec"].setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}})
+
+
+def cron_job_defaults(job: Object) -> None:
+    spec = job.setdefault("spec", {})
+    spec.setdefault("concurrencyPolicy", "Allow")
+    spec.setdefault("suspend", False)
+    spec.setdefault("successfulJobsHistoryLimit", 3)
+    spec.setdefault("failedJobsHistoryLimit", 1)
+    inner = spec.setdefault("jobTemplate", {}).setdefault("spec", {})
+    pods.template_defaults(inner.setdefault("template", {}))
+
+
+def empty_status(_value: Object) -> Object:
+    return {}
+
+
+def replica_status(_value: Object) -> Object:
+    return {"replicas": 0}
+
+
+def stateful_status(_value: Object) -> Object:
+    return {"replicas": 0, "availableReplicas": 0}
+
+
+def daemon_status(_value: Object) -> Object:
+    return {"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0}
+
+
+def validate_workload(workload: Object, old: Object | None) -> Sequence[Cause]:
+    return list(_check_workload(workload, old))
+
+
+def _check_workload(workload: Object, old: Object | None) -> Iterator[Cause]:
+    spec = workload["spec"]
+    selector = spec.get("selector")
+    if not selector:
+        yield causes.required("spec.selector")
+    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        yield causes.invalid_value("spec.selector", selector, "empty selector is invalid for deployment")
+    if spec.get("replicas", 0) < 0:
+        yield causes.invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
+    labels = dig(spec, "template", "metadata", "labels")
+    wanted = (selector or {}).get("matchLabels") or {}
+    if selector and any((labels if labels is not MISSING else {}).get(name) != value for name, value in wanted.items()):
+        shown = {} if labels is MISSING else labels
+        yield causes.invalid_value(
+            "spec.template.metadata.labels", shown, "`selector` does not match template `labels`"
+        )
+    yield from pods.check_spec(spec["template"]["spec"], "spec.template.spec", policies=("Always",))
+    if old is not None and spec.get("selector") != old["spec"].get("selector"):
+        yield causes.immutable("spec.selector", spec.get("selector"))
+
+
+# Configuration
+
+
+def secret_defaults(secret: Object) -> None:
+    secret.setdefault("type", "Opaque")
+
+
+def prepare_secret(secret: Object, _old: Object | None) -> None:
+    """Plain strings become data."""
+    import base64
+
+    for key, text in (secret.pop("stringData", None) or {}).items():
+        secret.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
+
+
+def validate_data(value: Object, old: Object | None) -> Sequence[Cause]:
+    """Config maps and secrets: their keys, and that an immutable one stays as it is."""
+    found: list[Cause] = []
+    for field in ("data", "binaryData"):
+        for key in value.get(field) or {}:
+            if not re.fullmatch(r"[-._a-zA-Z0-9]+", key) or len(key) > 253 or key in (".", ".."):
+                text = (
+                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+                    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+                )
+                found.append(causes.invalid_value(f"{field}[{key}]", key, text))
+    if old is not None and old.get("immutable"):
+        if not value.get("immutable"):
+            found.append(causes.forbidden_field("immutable", "field is immutable when `immutable` is set"))
+        found.extend(
+            causes.forbidden_field(field, "field is immutable when `immutable` is set")
+            for field in ("data", "binaryData")
+            if value.get(field) != old.get(field)
+        )
+    if old is not None and "type" in old and value.get("type") != old["type"]:
+        found.append(causes.immutable("type", value.get("type")))
+    return found
+
+
+# Roles
+
+
+def role_ref_defaults(binding: Object) -> None:
+    reference = binding.setdefault("roleRef", {})
+    if not reference.get("apiGroup"):
+        reference["apiGroup"] = "rbac.authorization.k8s.io"
+    for subject in binding.get("subjects") or ():
+        if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
+            subject["apiGroup"] = "rbac.authorization.k8s.io"
+
+
+def validate_binding(binding: Object, old: Object | None) -> Sequence[Cause]:
+    reference = binding.get("roleRef") or {}
+    found: list[Cause] = []
+    allowed = ("Role", "ClusterRole") if binding["kind"] == "RoleBinding" else ("ClusterRole",)
+    if reference.get("kind") not in allowed:
+        found.append(causes.not_supported("roleRef.kind", reference.get("kind", ""), allowed))
+    if not reference.get("name"):
+        found.append(causes.required("roleRef.name"))
+    if old is not None and reference != old.get("roleRef"):
+        found.append(causes.invalid_value("roleRef", reference, "cannot change roleRef"))
+    return found
+
+
+def validate_role(role: Object, _old: Object | None) -> Sequence[Cause]:
+    found: list[Cause] = []
+    for index, rule in enumerate(role.get("rules") or ()):
+        where = f"rules[{index}]"
+        if not rule.get("verbs"):
+            found.append(causes.required(f"{where}.verbs", "verbs must contain at least one value"))
+        if rule.get("nonResourceURLs"):
+            continue
+        if not rule.get("apiGroups"):
+            text = "resource rules must supply at least one api group"
+            found.append(causes.required(f"{where}.apiGroups", text))
+        if not rule.get("resources"):
+            text = "resource rules must supply at least one resource"
+            found.append(causes.required(f"{where}.resources", text))
+    return found
+
+
+# Leases, events, endpoints
+
+
+def validate_lease(lease: Object, _old: Object | None) -> Sequence[Cause]:
+    spec = lease.get("spec") or {}
+    found: list[Cause] = []
+    if "leaseDurationSeconds" in spec and spec["leaseDurationSeconds"] <= 0:
+        found.append(
+            causes.invalid_value("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0")
+        )
+    if spec.get("leaseTransitions", 0) < 0:
+        text = "must be greater than or equal to 0"
+        found.append(causes.invalid_value("spec.leaseTransitions", spec["leaseTransitions"], text))
+    if spec.get("holderIdentity") == "":
+        found.append(causes.invalid_value("spec.holderIdentity", "", "must not be empty"))
+    return found
+
+
+def event_fields(event: Object) -> dict[str, str]:
+    found = {f"involvedObject.{name}": "" for name in _REFERENCE}
+    found |= {f"involvedObject.{name}": str(value) for name, value in (event.get("involvedObject") or {}).items()}
+    source = event.get("source") or {}
+    found |= {"reason": event.get("reason", ""), "type": event.get("type", "")}
+    found["reportingComponent"] = event.get("reportingComponent", "")
+    found["source"] = source.get("component") or event.get("reportingComponent", "")
+    return found
+
+
+_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+EVENT_FIELDS = frozenset(
+    {*(f"involvedObject.{name}" for name in _REFERENCE), "reason", "type", "source", "reportingComponent"}
+)
+
+
+def validate_event(event: Object, _old: Object | None) -> Sequence[Cause]:
+    """An event lives where the object lives that it is about."""
+    about = (event.get("involvedObject") or {}).get("namespace", "")
+    namespace = event["metadata"].get("namespace", "")
+    if about and about != namespace:
+        return [causes.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
+    if not about and namespace not in ("", "default"):
+        return [causes.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
+    return []
+
+
+def secret_fields(secret: Object) -> dict[str, str]:
+    return {"type": secret.get("type", "")}
+
+
+# Webhook configurations
+
+
+def webhook_defaults(configuration: Object) -> None:
+    mutating = configuration["kind"] == "MutatingWebhookConfiguration"
+    for hook in configuration.get("webhooks") or ():
+        hook.setdefault("failurePolicy", "Fail")
+        hook.setdefault("matchPolicy", "Equivalent")
+        hook.setdefault("namespaceSelector", {})
+        hook.setdefault("objectSelector", {})
+        hook.setdefault("timeoutSeconds", 10)
+        if mutating:
+            hook.setdefault("reinvocationPolicy", "Never")
+        service = (hook.get("clientConfig") or {}).get("service")
+        if service is not None:
+            service.setdefault("port", 443)
+        for rule in hook.get("rules") or ():
+            rule.setdefault("scope", "*")
+
+
+def validate_webhooks(configuration: Object, _old: Object | None) -> Sequence[Cause]:
+    return list(_check_webhooks(configuration))
+
+
+def _check_webhooks(configuration: Object) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for index, hook in enumerate(configuration.get("webhooks") or ()):
+        where, name = f"webhooks[{index}]", hook.get("name", "")
+        if not name:
+            yield causes.required(f"{where}.name")
+        elif name.count(".") < 2:
+            text = "should be a domain with at least three segments separated by dots"
+            yield causes.invalid_value(f"{where}.name", name, text)
+        if name in seen:
+            yield causes.duplicate(f"{where}.name", name)
+        seen.add(name)
+        versions = hook.get("admissionReviewVersions") or []
+        if not versions:
+            text = "must specify one of v1, v1beta1"
+            yield causes.required(f"{where}.admissionReviewVersions", text)
+        elif not {"v1", "v1beta1"} & set(versions):
+            text = "must include at least one of v1, v1beta1"
+            yield causes.invalid_value(f"{where}.admissionReviewVersions", versions, text)
+        if hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
+            if not hook.get("sideEffects"):
+                yield causes.required(f"{where}.sideEffects", "must specify one of None, NoneOnDryRun")
+            else:
+                yield causes.not_supported(f"{where}.sideEffects", hook["sideEffects"], ("None", "NoneOnDryRun"))
+        if not 1 <= hook.get("timeoutSeconds", 10) <= 30:
+            text = "the timeout value must be between 1 and 30 seconds"
+            yield causes.invalid_value(f"{where}.timeoutSeconds", hook["timeoutSeconds"], text)
+        config = hook.get("clientConfig") or {}
+        if ("url" in config) == ("service" in config):
+            yield causes.required(f"{where}.clientConfig", "exactly one of url or service is required")
+        elif "url" in config and not config["url"].startswith("https://"):
+            text = "'https' is the only allowed URL scheme; desired format: https://host[/path]"
+            yield causes.invalid_value(f"{where}.clientConfig.url", config["url"].partition(":")[0], text)
+
+
+# Definitions of custom resources
+
+
+def definition_defaults(definition: Object) -> None:
+    spec = definition.setdefault("spec", {})
+    names_ = spec.setdefault("names", {})
+    if kind := names_.get("kind"):
+        names_.setdefault("singular", kind.lower())
+        names_.setdefault("listKind", f"{kind}List")
+    if not (spec.get("conversion") or {}).get("strategy"):
+        spec["conversion"] = {"strategy": "None"}
+    for version in spec.get("versions") or ():
+        schema = dig(version, "schema", "openAPIV3Schema")
+        if schema is not MISSING:
+            _schema_defaults(schema)
+
+
+def _schema_defaults(schema: Any) -> None:
+    """Empty lists and nulls in a schema say nothing."""
+    if isinstance(schema, dict):
+        for name in [name for name, value in schema.items() if value is None and name not in ("default", "example")]:
+            del schema[name]
+        for name, value in schema.items():
+            if name not in ("default", "example", "enum"):
+                _schema_defaults(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            _schema_defaults(value)
+
+
+def definition_status(definition: Object) -> Object:
+    storage = [version["name"] for version in definition["spec"].get("versions") or () if version.get("storage")]
+    return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": storage}
+
+
+def validate_definition(definition: Object, old: Object | None) -> Sequence[Cause]:
+    return list(_check_definition(definition, old))
+
+
+def _check_definition(definition: Object, old: Object | None) -> Iterator[Cause]:
+    spec, name = definition["spec"], definition["metadata"].get("name", "")
+    given, group = spec.get("names") or {}, spec.get("group", "")
+    if name != f"{given.get('plural', '')}.{group}":
+        yield causes.invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    if not group:
+        yield causes.required("spec.group")
+    elif group.count(".") == 0:
+        yield causes.invalid_value("spec.group", group, "should be a domain with at least one dot")
+    for field in ("plural", "singular", "kind", "listKind"):
+        if not given.get(field):
+            yield causes.required(f"spec.names.{field}")
+        else:
+            for text in names.label_1035(given[field].lower()):
+                yield causes.invalid_value(f"spec.names.{field}", given[field], text)
+    if spec.get("scope") not in ("Cluster", "Namespaced"):
+        yield causes.not_supported("spec.scope", spec.get("scope", ""), ("Cluster", "Namespaced"))
+    versions = spec.get("versions") or []
+    if sum(bool(version.get("storage")) for version in versions) != 1:
+        yield causes.invalid_value("spec.versions", versions, "must have exactly one version marked as storage version")
+    for index, version in enumerate(versions):
+        where = f"spec.versions[{index}]"
+        for text in names.label_1035(version.get("name", "")):
+            yield causes.invalid_value(f"{where}.name", version.get("name", ""), text)
+        schema = dig(version, "schema", "openAPIV3Schema")
+        if schema is MISSING:
+            yield causes.required(f"{where}.schema.openAPIV3Schema", "schemas are required")
+        else:
+            yield from _check_schema(schema, f"{where}.schema.openAPIV3Schema", root=True)
+    if old is not None:
+        for field in ("group", "scope"):
+            if spec.get(field) != old["spec"].get(field):
+                yield causes.immutable(f"spec.{field}", spec.get(field))
+        if given.get("plural") != dig(old, "spec", "names", "plural"):
+            yield causes.immutable("spec.names.plural", given.get("plural"))
+
+
+def _check_schema(schema: Object, field: str, *, root: bool = False) -> Iterator[Cause]:
+    """A schema must be structural: typed at every place, with rules that compile."""
+    free = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string")
+    if not schema.get("type") and not free:
+        yield causes.required(
+            f"{field}.type",
+            "must not be empty at the root" if root else "must not be empty for specified object fields",
+        )
+    elif root and schema.get("type") != "object":
+        yield causes.invalid_value(f"{field}.type", schema.get("type"), "must be object at the root")
+    if schema.get("type") == "array" and "items" not in schema:
+        yield causes.required(f"{field}.items", "must be specified")
+    if (pattern := schema.get("pattern")) and not _compiles(pattern):
+        yield causes.invalid_value(f"{field}.pattern", pattern, "must be a valid regular expression, but isn't")
+    if schema.get("properties") and schema.get("additionalProperties"):
+        text = "additionalProperties and properties are mutual exclusive"
+        yield causes.forbidden_field(f"{field}.additionalProperties", text)
+    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
+        where = f"{field}.x-kubernetes-validations[{index}].rule"
+        try:
+            compile_rule(rule.get("rule", ""))
+        except ValueError as error:
+            first = str(error).splitlines()[0]
+            yield causes.invalid_value(where, rule, f"compilation failed: {first}")
+    for name, inner in (schema.get("properties") or {}).items():
+        if not (root and name in ("apiVersion", "kind", "metadata")):
+            yield from _check_schema(inner, f"{field}.properties[{name}]")
+    for word in ("items", "additionalProperties"):
+        if isinstance(inner := schema.get(word), dict):
+            yield from _check_schema(inner, f"{field}.{word}")
+
+
+def _compiles(pattern: str) -> bool:
+    import paula
+
+    try:
+        paula.Regex(pattern)
+    except ValueError:
+        return False
+    return True

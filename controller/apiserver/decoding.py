@@ -1,0 +1,216 @@
+"""From the bytes of a request to an object of the right kind, with what the client should be told about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import msgspec
+import yaml
+
+from controller.apiserver.builtin import recorded
+from controller.apiserver.kinds import Endpoint
+from controller.apiserver.requests import JSON, YAML
+from controller.apiserver.schema.defaulting import drop_nulls, fill_defaults
+from controller.apiserver.schema.typed import Mismatch, Reader
+from controller.apiserver.schema.unknown import prune
+from controller.apiserver.status import (
+    Cause,
+    Object,
+    Refused,
+    bad_request,
+    invalid,
+    unsupported_media_type,
+)
+
+OBJECT_TYPES = (JSON, YAML)
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
+@attrs.frozen
+class Decoded:
+    """An object, and the warnings its fields gave rise to."""
+
+    value: Object
+    warnings: tuple[str, ...] = ()
+
+
+def media_type(text: str) -> str:
+    return text.partition(";")[0].strip().lower()
+
+
+def parse_body(body: bytes, content_type: str, kind: str) -> tuple[Any, list[str]]:
+    """The JSON or YAML value of a body, and the fields that stand in it twice."""
+    given = media_type(content_type) or JSON
+    if given not in OBJECT_TYPES:
+        accepted = (JSON, YAML, _PROTOBUF) if not kind.startswith("!") else OBJECT_TYPES
+        raise unsupported_media_type(accepted)
+    try:
+        if given == YAML:
+            return yaml.load(body, Loader=yaml_loader()), []  # a safe loader that keeps times as text
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _unrecognized(body, kind, _json_error(body, error)) from None
+    return value, duplicate_fields(body, value)
+
+
+def _json_error(body: bytes, error: Exception) -> str:
+    if "truncated" in str(error) or not body:
+        return "couldn't get version/kind; json parse error: unexpected end of JSON input"
+    return f"couldn't get version/kind; json parse error: {error}"
+
+
+def _unrecognized(body: bytes, kind: str, why: str) -> Refused:
+    start = body[:20].decode(errors="replace")
+    shown = f"{start}" if len(body) <= 24 else f"{body[:28].decode(errors='replace')} ..."
+    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown})")
+
+
+def yaml_loader() -> type[yaml.SafeLoader]:
+    """A loader that leaves dates as they are written: Kubernetes knows no date type."""
+    return _KubernetesLoader
+
+
+class _KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen at run time
+    pass
+
+
+_KubernetesLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def duplicate_fields(body: bytes, value: Any) -> list[str]:
+    """Paths of the fields that a JSON text sets more than once."""
+    # A text without repetitions is no longer than its decoded value encoded again; most texts end the search here.
+    if len(msgspec.json.encode(value)) >= len(body):
+        return []
+    found: list[str] = []
+    _find_duplicates(json.loads(body, object_pairs_hook=list), "", found)
+    return found
+
+
+def _find_duplicates(value: Any, path: str, found: list[str]) -> None:
+    if not isinstance(value, list):
+        return
+    seen: set[str] = set()
+    for index, entry in enumerate(value):
+        if isinstance(entry, tuple):
+            name, inner = entry
+            where = f"{path}.{name}" if path else name
+            if name in seen:
+                found.append(where)
+            seen.add(name)
+            _find_duplicates(inner, where, found)
+        else:
+            _find_duplicates(entry, f"{path}[{index}]", found)
+
+
+def decode(body: bytes, content_type: str, endpoint: Endpoint, policy: str) -> Decoded:
+    """The object in a request's body; `policy` is the request's fieldValidation."""
+    kind = endpoint.kind
+    value, repeated = parse_body(body, content_type, kind.kind)
+    if not isinstance(value, dict):
+        found = {"list": "array", "str": "string", "bool": "bool"}.get(type(value).__name__, "number")
+        raise _unrecognized(
+            body,
+            kind.kind,
+            f"couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value",
+        )
+    for field in ("kind", "apiVersion"):
+        if kind.custom and not value.get(field):
+            title = "Kind" if field == "kind" else "apiVersion"
+            shown = msgspec.json.encode(value).decode()
+            raise _unrecognized(body, kind.kind, f"Object '{title}' is missing in '{shown}'")
+    _check_type(value, endpoint)
+    return shape(value, endpoint, policy, repeated)
+
+
+def _check_type(value: Object, endpoint: Endpoint) -> None:
+    kind = endpoint.kind
+    given, version = value.get("kind") or kind.kind, value.get("apiVersion") or endpoint.api_version
+    if not isinstance(given, str) or not isinstance(version, str):
+        raise bad_request(f"{kind.kind} in version {endpoint.version.name!r} cannot be handled as a {kind.kind}")
+    if kind.custom:
+        if version != endpoint.api_version:
+            raise bad_request(
+                f"the API version in the data ({version}) does not match the expected API version ({endpoint.api_version})"
+            )
+        if given != kind.kind:
+            name = value.get("metadata", {}).get("name", "") if isinstance(value.get("metadata"), dict) else ""
+            cause = Cause("FieldValueInvalid", f'Invalid value: "{given}": must be {kind.kind}', "kind")
+            raise invalid(kind.group, given, name, [cause])
+    elif (given, version) != (kind.kind, endpoint.api_version):
+        raise bad_request(
+            f'{given} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}: '
+            f'no kind "{given}" is registered for version "{version}"'
+        )
+    value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
+
+
+def shape(value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str] = ()) -> Decoded:
+    """Bring a value into the form of its kind: typed, pruned and with defaults."""
+    kind, version = endpoint.kind, endpoint.version
+    prefix = f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: '
+    try:
+        if kind.custom:
+            unknown = _shape_custom(value, endpoint)
+        else:
+            reader = Reader(kind.kind)
+            value = reader.read(value, version.schema)
+            unknown = reader.unknown
+    except Mismatch as mismatch:
+        raise bad_request(prefix + mismatch.message) from None
+    value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
+    value.setdefault("metadata", {})
+    texts = [f'duplicate field "{path}"' for path in repeated] + [f'unknown field "{path}"' for path in unknown]
+    if texts and policy == "Strict":
+        raise bad_request(f"{prefix}strict decoding error: {', '.join(texts)}")
+    kind.behaviour.defaults(value)
+    return Decoded(value, tuple(texts) if policy != "Ignore" else ())
+
+
+def without_defaults(value: Object, endpoint: Endpoint, policy: str) -> Decoded:
+    """Bring an applied configuration into the form of its kind, adding nothing to it."""
+    kind, version = endpoint.kind, endpoint.version
+    prefix = f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: '
+    try:
+        unknown = read_metadata(value)
+        if kind.custom:
+            found: list[str] = []
+            if not kind.preserve_unknown:
+                prune(value, version.schema, root=True, unknown=found)
+            unknown += sorted(found)
+        else:
+            reader = Reader(kind.kind)
+            value = reader.read_bare(value, version.schema)
+            unknown += reader.unknown
+    except Mismatch as mismatch:
+        raise bad_request(prefix + mismatch.message) from None
+    value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
+    texts = [f'unknown field "{path}"' for path in unknown]
+    if texts and policy == "Strict":
+        raise bad_request(f"{prefix}strict decoding error: {', '.join(texts)}")
+    return Decoded(value, tuple(texts) if policy != "Ignore" else ())
+
+
+def _shape_custom(value: Object, endpoint: Endpoint) -> list[str]:
+    unknown = read_metadata(value)
+    found: list[str] = []
+    schema = endpoint.version.schema
+    if not endpoint.kind.preserve_unknown:
+        prune(value, schema, root=True, unknown=found)
+    fill_defaults(value, schema)
+    drop_nulls(value, schema)
+    return unknown + sorted(found)
+
+
+def read_metadata(value: Object) -> list[str]:
+    """Bring `metadata` into its typed form; returns the fields it does not have."""
+    reader = Reader("ObjectMeta")
+    metadata = reader.read(value.get("metadata") or {}, recorded.object_meta())
+    value["metadata"] = metadata
+    return [f"metadata.{path}" for path in reader.unknown]

@@ -1,0 +1,1 @@
+"""Who owns which field of an object: the bookkeeping behind `metadata.managedFields` and server-side apply."""

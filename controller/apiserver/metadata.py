@@ -1,0 +1,123 @@
+"""What every object's metadata goes through on a write, whatever its kind."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from controller.apiserver import causes, names
+from controller.apiserver.kinds import Kind
+from controller.apiserver.status import Cause, Object
+
+
+@attrs.frozen
+class Environment:
+    """Clock and chance, handed in by whoever runs the server."""
+
+    now: Callable[[], dt.datetime]
+    new_uid: Callable[[], str]
+    new_suffix: Callable[[], str]
+
+
+def timestamp(moment: dt.datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def prepare_create(value: Object, kind: Kind, environment: Environment) -> None:
+    """Fill in what the server decides about a new object."""
+    metadata = value["metadata"]
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
+        metadata.pop(field, None)
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = metadata["generateName"][:58] + environment.new_suffix()
+    metadata["uid"] = environment.new_uid()
+    metadata["creationTimestamp"] = timestamp(environment.now())
+    if kind.behaviour.has_generation:
+        metadata["generation"] = 1
+
+
+def prepare_update(value: Object, old: Object) -> None:
+    """Restore what an update cannot change."""
+    metadata, before = value["metadata"], old["metadata"]
+    metadata.pop("selfLink", None)
+    for field in ("creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        if field in before:
+            metadata[field] = before[field]
+        else:
+            metadata.pop(field, None)
+    if not metadata.get("uid"):
+        metadata["uid"] = before["uid"]
+    for field in ("generateName", "namespace"):
+        if field in before and not metadata.get(field):
+            metadata[field] = before[field]
+    metadata["resourceVersion"] = before["resourceVersion"]
+
+
+def check(value: Object, kind: Kind, field: str = "metadata") -> Iterator[Cause]:
+    """What is wrong with the metadata of any object."""
+    metadata = value["metadata"]
+    rule = names.RULES[kind.behaviour.name_rule]
+    generated, name = metadata.get("generateName", ""), metadata.get("name", "")
+    if generated:
+        for text in rule(generated.rstrip("-") if kind.behaviour.name_rule != "segment" else generated):
+            yield causes.invalid_value(f"{field}.generateName", generated, text)
+    if not name:
+        yield causes.required(f"{field}.name", "name or generateName is required")
+    else:
+        for text in rule(name):
+            yield causes.invalid_value(f"{field}.name", name, text)
+    if kind.namespaced:
+        if not metadata.get("namespace"):
+            yield causes.required(f"{field}.namespace")
+        else:
+            for text in names.label(metadata["namespace"]):
+                yield causes.invalid_value(f"{field}.namespace", metadata["namespace"], text)
+    elif metadata.get("namespace"):
+        yield causes.forbidden_field(f"{field}.namespace", "not allowed on this type")
+    yield from names.check_labels(metadata.get("labels") or {}, f"{field}.labels")
+    yield from names.check_annotations(metadata.get("annotations") or {}, f"{field}.annotations")
+    yield from _check_owners(metadata, field)
+    for index, finalizer in enumerate(metadata.get("finalizers") or ()):
+        for text in names.qualified_name(finalizer):
+            yield causes.invalid_value(f"{field}.finalizers[{index}]", finalizer, text)
+
+
+def _check_owners(metadata: Object, field: str) -> Iterator[Cause]:
+    controllers: list[str] = []
+    for index, owner in enumerate(metadata.get("ownerReferences") or ()):
+        where = f"{field}.ownerReferences[{index}]"
+        for part in ("kind", "name", "uid", "apiVersion"):
+            if not owner.get(part):
+                yield (
+                    causes.invalid_value(f"{where}.{part}", owner.get(part, ""), "must not be empty")
+                    if part != "apiVersion"
+                    else causes.invalid_value(f"{where}.apiVersion", "", "version must not be empty")
+                )
+        if owner.get("controller"):
+            controllers.append(f"{owner.get('kind', '')}/{owner.get('name', '')}")
+    if len(controllers) > 1:
+        text = (
+            'Only one reference can have Controller set to true. Found "true" in references for '
+            f"{controllers[0]} and {controllers[1]}"
+        )
+        yield causes.invalid_value(f"{field}.ownerReferences", metadata["ownerReferences"], text)
+
+
+def check_update(value: Object, old: Object, field: str = "metadata") -> Iterator[Cause]:
+    """What an update may not do to metadata."""
+    metadata, before = value["metadata"], old["metadata"]
+    for part in ("name", "namespace", "uid", "creationTimestamp"):
+        if metadata.get(part, "") != before.get(part, ""):
+            yield causes.immutable(f"{field}.{part}", metadata.get(part, ""))
+    if before.get("deletionTimestamp"):
+        added = [entry for entry in metadata.get("finalizers") or () if entry not in (before.get("finalizers") or ())]
+        if added:
+            shown = ", ".join(f'"{entry}"' for entry in added)
+            yield causes.forbidden_field(
+                f"{field}.finalizers",
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{"
+                + shown
+                + "}",
+            )

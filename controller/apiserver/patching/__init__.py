@@ -1,0 +1,1 @@
+"""The ways to patch an object that are not server-side apply."""

@@ -1,0 +1,86 @@
+"""Putting manifests straight into the store, as if they had always been there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import yaml
+
+from controller.apiserver import metadata
+from controller.apiserver.decoding import shape, yaml_loader
+from controller.apiserver.kinds import Endpoint
+from controller.apiserver.status import Object, invalid, not_found
+from controller.apiserver.writes import NAMESPACES, custom_problems
+
+if TYPE_CHECKING:
+    from controller.apiserver.api import Api
+
+
+def parse_manifests(text: bytes | str) -> Iterator[Object]:
+    """The objects in JSON or YAML text: one, several documents, or a List of them."""
+    data = text.encode() if isinstance(text, str) else text
+    if data.lstrip()[:1] in (b"{", b"["):
+        yield from _flatten(msgspec.json.decode(data))
+    else:
+        for document in yaml.load_all(data, Loader=yaml_loader()):  # a safe loader
+            yield from _flatten(document)
+
+
+def _flatten(value: Any) -> Iterator[Object]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _flatten(item)
+    elif isinstance(value, dict):
+        if value.get("kind") == "List" or (value.get("kind", "").endswith("List") and "items" in value):
+            yield from _flatten(value.get("items") or [])
+        else:
+            yield value
+
+
+def seed(api: Api, manifests: Iterable[Object]) -> int:
+    """Store objects with their status and in their order, without webhooks and without owners; how many."""
+    count = 0
+    for value in manifests:
+        endpoint = _endpoint(api, value)
+        seed_object(api, value, endpoint)
+        count += 1
+    return count
+
+
+def _endpoint(api: Api, value: Object) -> Endpoint:
+    group, _, version = str(value.get("apiVersion", "")).rpartition("/")
+    kind = api.catalog.by_kind(group, str(value.get("kind", "")))
+    if kind is None or version not in kind.versions:
+        raise ValueError(f"seeding {value.get('kind')}: {value.get('apiVersion')} is not served")
+    return Endpoint(kind, kind.versions[version])
+
+
+def seed_object(api: Api, value: Object, endpoint: Endpoint) -> None:
+    kind, writer = endpoint.kind, api.writer
+    given = dict(value.get("metadata") or {})
+    status = value.get("status")
+    shaped = shape({**value, "metadata": given}, endpoint, "Ignore").value
+    meta = shaped["metadata"]
+    if kind.namespaced:
+        meta.setdefault("namespace", "default")
+        if api.store.get(NAMESPACES, meta["namespace"]) is None:
+            raise not_found(NAMESPACES, meta["namespace"])
+    else:
+        meta.pop("namespace", None)
+    kept = {name: meta[name] for name in ("uid", "creationTimestamp", "generation") if name in meta}
+    metadata.prepare_create(shaped, kind, api.environment)
+    meta |= kept
+    kind.behaviour.prepare(shaped, None)
+    if status is None and (initial := kind.behaviour.initial_status(shaped)) is not None:
+        shaped["status"] = initial
+    found = list(metadata.check(shaped, kind))
+    found += (
+        custom_problems(shaped, None, endpoint, status_only=False)
+        if kind.custom
+        else kind.behaviour.validate(shaped, None)
+    )
+    if found:
+        raise invalid(kind.group, kind.kind, meta.get("name", ""), found)
+    writer.put(shaped, endpoint)

@@ -1,0 +1,95 @@
+"""A watch: what it has to send next, line by line, out of the store's history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from controller.apiserver.listing import Filter, ListOptions
+from controller.apiserver.status import Refused, expired
+from controller.apiserver.store import Change, Compacted, Store
+from controller.apiserver.views import View
+
+_INITIAL_END = {"k8s.io/initial-events-end": "true"}
+
+
+def _line(kind: bytes, body: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (kind, body)
+
+
+class Watch:
+    """The state of one open watch; `pull` gives the lines that are due, `wake` is called when there may be more."""
+
+    def __init__(
+        self, store: Store, view: View, wanted: Filter, options: ListOptions, *, at: int | None = None
+    ) -> None:
+        self.store = store
+        self.view = view
+        self.wanted = wanted
+        self.options = options
+        self.resource = view.endpoint.kind.resource
+        self.finished = False
+        self._lines: list[bytes] = []
+        self._seen = 0  # the revision up to which this watch has told everything
+        start = options.revision
+        if start and not options.initial_events:
+            self._seen = start
+            try:
+                self._place = store.place(self.resource, start)
+            except Compacted:
+                self._expire(start)
+        else:
+            self._send_initial(at or store.revision, wanted_events=options.initial_events is not False)
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self.store.subscribe(self.resource, wake)
+
+    def pull(self, limit: int = 500) -> list[bytes]:
+        """The next lines, at most `limit` changes' worth; an empty list means that nothing is due now."""
+        lines, self._lines = self._lines, []
+        while not lines and not self.finished:
+            try:
+                changes = self.store.changes(self.resource, self._place, limit)
+            except Compacted:
+                self._expire(self._seen)
+                return self._lines
+            if not changes:
+                self._seen = max(self._seen, self.store.revision)
+                break
+            self._place += len(changes)
+            self._seen = max(self._seen, changes[-1].revision)
+            lines = [line for change in changes if (line := self._to_line(change))]
+        return lines
+
+    def bookmark(self) -> bytes:
+        """A line that tells how far this watch has come."""
+        return _line(b"BOOKMARK", self.view.bookmark(self._seen))
+
+    def end_with(self, refused: Refused) -> bytes:
+        """The last line of a watch that has failed."""
+        self.finished = True
+        return _line(b"ERROR", msgspec.json.encode(refused.to_status()))
+
+    def _expire(self, revision: int) -> None:
+        text = f"too old resource version: {revision} ({max(self.store.compacted, 1)})"
+        self._lines = [self.end_with(expired(text))]
+
+    def _send_initial(self, revision: int, *, wanted_events: bool) -> None:
+        self._seen = revision
+        self._place = self.store.place(self.resource, revision)
+        if wanted_events:
+            found = self.store.scan(self.resource, namespace=self.wanted.namespace, at=revision)
+            matching = [stored for stored in found if self.wanted.matches(stored)]
+            self._lines = [_line(b"ADDED", self.view.event_object(stored)) for stored in matching]
+        if self.options.initial_events and self.options.bookmarks:
+            self._lines.append(_line(b"BOOKMARK", self.view.bookmark(revision, _INITIAL_END)))
+
+    def _to_line(self, change: Change) -> bytes | None:
+        before, after = self.wanted.matches(change.before), self.wanted.matches(change.after)
+        if after and change.after is not None:
+            return _line(b"MODIFIED" if before else b"ADDED", self.view.event_object(change.after))
+        if before and change.before is not None:
+            # An object that left the selection is told in its last selected form, under the revision of its leaving.
+            return _line(b"DELETED", self.view.event_object(change.before, change.revision))
+        return None

@@ -1,0 +1,355 @@
+"""Create, update and patch: from a request to a stored object, one step after the other as the API server does.
+
+An update is computed from what is stored, and stored only if that has not changed meanwhile (webhooks take time).
+A patch is then computed again; a whole object is refused, unless it names no resourceVersion.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from controller.apiserver import admission, metadata
+from controller.apiserver.catalog import Catalog
+from controller.apiserver.decoding import Decoded, decode
+from controller.apiserver.definitions import Definitions
+from controller.apiserver.effects import Steps
+from controller.apiserver.kinds import Endpoint, Kind, dig
+from controller.apiserver.managed import tracking
+from controller.apiserver.options import WriteOptions
+from controller.apiserver.requests import Place, Request
+from controller.apiserver.schema.listtypes import duplicates
+from controller.apiserver.schema.node import MISSING
+from controller.apiserver.schema.rules import check_rules
+from controller.apiserver.schema.unknown import prune
+from controller.apiserver.schema.validation import validate
+from controller.apiserver.status import (
+    Cause,
+    GroupResource,
+    Object,
+    Refused,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+)
+from controller.apiserver.store import Revision, Store, object_key
+from controller.apiserver.views import in_version
+
+NAMESPACES = GroupResource("", "namespaces")
+_RETRIES = 5
+UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
+_BLOCKING = frozenset(
+    {"FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"}
+)
+
+
+@attrs.frozen
+class Written:
+    """What a write led to: the object in the version of the request, and where it is stored."""
+
+    value: Object
+    stored: Revision | None
+    warnings: tuple[str, ...] = ()
+    created: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Writer:
+    """Everything that a write needs to know."""
+
+    store: Store
+    catalog: Catalog
+    environment: metadata.Environment
+    definitions: Definitions
+
+    # --- create
+
+    def create(self, request: Request, endpoint: Endpoint, place: Place) -> Steps[Written]:
+        options = WriteOptions.parse(request, "CreateOptions")
+        decoded = decode(request.body, request.headers.get("content-type", ""), endpoint, options.field_validation)
+        return (yield from self.create_object(decoded, endpoint, place, options))
+
+    def create_object(
+        self,
+        decoded: Decoded,
+        endpoint: Endpoint,
+        place: Place,
+        options: WriteOptions,
+        *,
+        track: Callable[..., None] = tracking.on_update,
+    ) -> Steps[Written]:
+        kind, value = endpoint.kind, decoded.value
+        place_object(value, endpoint, place)
+        place = attrs.evolve(place, name=value["metadata"].get("name", ""))
+        if value["metadata"].get("resourceVersion") not in (None, "", "0"):
+            raise Refused(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+        if endpoint.version.status and not kind.behaviour.status_on_create:
+            value.pop("status", None)
+        track(value, None, endpoint, options, self.environment)
+        self.check_namespace(kind, value)
+        attributes = self._attributes("CREATE", endpoint, place, options)
+        value = yield from admission.mutate(self.store, self.catalog, attributes, value, None)
+        metadata.prepare_create(value, kind, self.environment)
+        kind.behaviour.prepare(value, None)
+        self._reset_status(value, endpoint)
+        self._refuse_invalid(value, None, endpoint)
+        warnings = yield from admission.validate(self.store, attributes, value, None)
+        key = object_key(value["metadata"].get("namespace", ""), value["metadata"]["name"])
+        if self.store.get(kind.resource, key) is not None:
+            raise already_exists(kind.resource, value["metadata"]["name"])
+        stored = self._store(value, endpoint, options)
+        return Written(value, stored, decoded.warnings + warnings, created=True)
+
+    # --- update
+
+    def update(self, request: Request, endpoint: Endpoint, place: Place) -> Steps[Written]:
+        options = WriteOptions.parse(request, "UpdateOptions")
+        decoded = decode(request.body, request.headers.get("content-type", ""), endpoint, options.field_validation)
+        place_object(decoded.value, endpoint, place)
+        given = decoded.value["metadata"].get("name")
+        if not given:
+            raise bad_request("name must be provided")
+        if given != place.name:
+            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({place.name})")
+        if self._find(endpoint.kind, place) is None and self._creates(endpoint, place):
+            decoded.value["metadata"].pop("resourceVersion", None)
+            return (yield from self.create_object(decoded, endpoint, place, options))
+        unconditional = not decoded.value["metadata"].get("resourceVersion")
+
+        def produce(_old: Object) -> Decoded:
+            return Decoded(copy.deepcopy(decoded.value), decoded.warnings)
+
+        return (yield from self.change(produce, endpoint, place, options, retry=unconditional))
+
+    def change(
+        self,
+        produce: Callable[[Object], Decoded],
+        endpoint: Endpoint,
+        place: Place,
+        options: WriteOptions,
+        *,
+        retry: bool,
+        track: Callable[..., None] = tracking.on_update,
+    ) -> Steps[Written]:
+        """Turn the stored object into what `produce` makes of it."""
+        kind = endpoint.kind
+        for attempt in range(_RETRIES):
+            found = self._find(kind, place)
+            if found is None:
+                raise not_found(kind.resource, place.name)
+            old = self.read(found, endpoint)
+            decoded = produce(copy.deepcopy(old))
+            value = decoded.value
+            self._check_preconditions(value, old, kind)
+            metadata.prepare_update(value, old)
+            self._keep(value, old, endpoint, place.subresource)
+            track(value, old, endpoint, options, self.environment, subresource=place.subresource)
+            if value == old:
+                return Written(value, found, decoded.warnings)
+            attributes = self._attributes("UPDATE", endpoint, place, options)
+            self.check_namespace(kind, value, updating=True)
+            value = yield from admission.mutate(self.store, self.catalog, attributes, value, old)
+            kind.behaviour.prepare(value, old)
+            self._bump_generation(value, old, endpoint, place.subresource)
+            self._refuse_invalid(value, old, endpoint, place.subresource)
+            warnings = yield from admission.validate(self.store, attributes, value, old)
+            if self._find(kind, place) is not found:
+                if retry and attempt < _RETRIES - 1:
+                    continue
+                raise conflict(kind.resource, place.name)
+            return Written(value, self._store(value, endpoint, options, old), decoded.warnings + warnings)
+        raise conflict(kind.resource, place.name)
+
+    # --- pieces
+
+    def read(self, stored: Revision, endpoint: Endpoint) -> Object:
+        """A stored object in the version of a request."""
+        value = stored.to_object()
+        if endpoint.kind.custom and stored.origin is not endpoint.version:
+            value = in_version(value, endpoint)
+        return value
+
+    def check_namespace(self, kind: Kind, value: Object, *, updating: bool = False) -> None:
+        """Refuse to write into a namespace that is not there, or is on its way out."""
+        if not kind.namespaced:
+            return
+        name = value["metadata"]["namespace"]
+        namespace = self.store.get(NAMESPACES, name)
+        if namespace is None:
+            raise not_found(NAMESPACES, name)
+        if not updating and dig(namespace.to_object(), "status", "phase") == "Terminating":
+            text = f"unable to create new content in namespace {name} because it is being terminated"
+            cause = Cause("NamespaceTerminating", f"namespace {name} is being terminated", "metadata.namespace")
+            raise forbidden(kind.resource, value["metadata"].get("name", ""), text, [cause])
+
+    def _find(self, kind: Kind, place: Place) -> Revision | None:
+        return self.store.get(kind.resource, object_key(place.namespace if kind.namespaced else "", place.name))
+
+    def _creates(self, endpoint: Endpoint, place: Place) -> bool:
+        return endpoint.kind.behaviour.create_on_update and not place.subresource
+
+    def _attributes(
+        self, operation: str, endpoint: Endpoint, place: Place, options: WriteOptions
+    ) -> admission.Attributes:
+        return admission.Attributes(
+            operation=operation,
+            endpoint=endpoint,
+            place=place,
+            dry_run=options.dry_run,
+            uid=self.environment.new_uid(),
+            options=options.to_object(),
+        )
+
+    def _check_preconditions(self, value: Object, old: Object, kind: Kind) -> None:
+        given, before = value["metadata"], old["metadata"]
+        if given.get("uid") and given["uid"] != before["uid"]:
+            key = f"{kind.plural}/{object_key(before.get('namespace', ''), before['name'])}"
+            text = (
+                f"StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, AdditionalErrorMsg: "
+                f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {before['uid']}"
+            )
+            raise conflict(kind.resource, before["name"], text)
+        revision = given.get("resourceVersion") or "0"
+        if revision == "0":
+            if not kind.behaviour.unconditional_update:
+                cause = Cause(
+                    "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
+                )
+                raise invalid(kind.group, kind.plural, before["name"], [cause])
+        elif revision != before["resourceVersion"]:
+            raise conflict(kind.resource, before["name"])
+
+    def _keep(self, value: Object, old: Object, endpoint: Endpoint, subresource: str) -> None:
+        """Put back what this endpoint cannot write: the status, or everything but the status."""
+        if subresource == "status":
+            written = value.get("status", MISSING)
+            given = value["metadata"]
+            kept = copy.deepcopy(old)
+            if endpoint.kind.behaviour.status_writes_metadata:
+                kept["metadata"] = given
+            elif "managedFields" in given:
+                kept["metadata"]["managedFields"] = given["managedFields"]
+            value.clear()
+            value |= kept
+            value.pop("status", None)
+            if written is not MISSING:
+                value["status"] = written
+        elif endpoint.version.status:
+            value.pop("status", None)
+            if "status" in old:
+                value["status"] = copy.deepcopy(old["status"])
+
+    def _reset_status(self, value: Object, endpoint: Endpoint) -> None:
+        behaviour = endpoint.kind.behaviour
+        if endpoint.version.status and not behaviour.status_on_create:
+            value.pop("status", None)
+            if (initial := behaviour.initial_status(value)) is not None:
+                value["status"] = initial
+
+    def _bump_generation(self, value: Object, old: Object, endpoint: Endpoint, subresource: str) -> None:
+        if not endpoint.kind.behaviour.has_generation:
+            return
+        if endpoint.kind.custom:
+            ignored = {"metadata", "status"} if endpoint.version.status else {"metadata"}
+            parts = (value.keys() | old.keys()) - ignored
+        else:
+            parts = set(endpoint.kind.behaviour.spec_paths)
+        if any(value.get(part) != old.get(part) for part in parts):
+            value["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+    def _refuse_invalid(self, value: Object, old: Object | None, endpoint: Endpoint, subresource: str = "") -> None:
+        found = list(self._problems(value, old, endpoint, subresource))
+        if found:
+            kind = endpoint.kind
+            raise invalid(kind.group, kind.kind, value["metadata"].get("name", ""), found)
+
+    def _problems(self, value: Object, old: Object | None, endpoint: Endpoint, subresource: str) -> list[Cause]:
+        kind, behaviour = endpoint.kind, endpoint.kind.behaviour
+        found = [] if old is None else list(metadata.check_update(value, old))
+        found += metadata.check(value, kind)
+        if kind.custom:
+            found += custom_problems(value, old, endpoint, status_only=subresource == "status")
+        elif subresource == "status":
+            found += behaviour.validate_status(value, old)
+        else:
+            found += behaviour.validate(value, old)
+        return found
+
+    def _store(
+        self, value: Object, endpoint: Endpoint, options: WriteOptions, old: Object | None = None
+    ) -> Revision | None:
+        """Write an object, or remove it if nothing but a finalizer had kept it."""
+        if options.dry_run:
+            return None
+        kind, meta = endpoint.kind, value["metadata"]
+        finished = old is not None and meta.get("deletionTimestamp") and not meta.get("finalizers")
+        if finished and not meta.get("deletionGracePeriodSeconds") and not self._held(value, kind):
+            key = object_key(meta.get("namespace", ""), meta["name"])
+            self.remove(kind, key)
+            return None
+        stored = self.put(value, endpoint)
+        meta["resourceVersion"] = str(stored.revision)
+        return stored
+
+    def put(self, value: Object, endpoint: Endpoint) -> Revision:
+        """Store an object in the storage version of its kind."""
+        kind = endpoint.kind
+        storage = kind.versions.get(kind.storage, endpoint.version)
+        if kind.custom and storage is not endpoint.version:
+            value = copy.deepcopy(value)
+            value["apiVersion"] = kind.api_version(storage.name)
+            prune(value, storage.schema, root=True)
+        stored = self.store.put(kind.resource, value, storage)
+        self.definitions.on_write(kind, stored)
+        return stored
+
+    def remove(self, kind: Kind, key: str) -> int:
+        revision = self.store.delete(kind.resource, key)
+        self.definitions.on_delete(kind, key)
+        return revision
+
+    def _held(self, value: Object, kind: Kind) -> bool:
+        return kind.resource == NAMESPACES and bool(dig(value, "spec", "finalizers") or ())
+
+
+def place_object(value: Object, endpoint: Endpoint, place: Place) -> None:
+    """Make an object's namespace that of the path; refuse one that names another."""
+    meta = value["metadata"]
+    given = meta.get("namespace", "")
+    if not endpoint.kind.namespaced:
+        if given:
+            meta.pop("namespace")
+        return
+    if given and given != place.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    meta["namespace"] = place.namespace
+
+
+def custom_problems(value: Object, old: Object | None, endpoint: Endpoint, *, status_only: bool) -> list[Cause]:
+    """What the schema of a custom resource finds wrong."""
+    schema = endpoint.version.schema
+    body: dict[str, Any] = value
+    before: Any = MISSING if old is None else old
+    path = ""
+    if status_only:
+        inner = schema.properties.get("status")
+        if inner is None or "status" not in value:
+            return []
+        schema, body, path = inner, value["status"], "status"
+        before = MISSING if old is None else old.get("status", MISSING)
+    found = validate(body, schema, path, old=before)
+    found += duplicates(body, schema, path)
+    if not schema.has_rules:
+        return found
+    if any(cause.reason in _BLOCKING for cause in found):
+        return [*found, Cause("FieldValueInvalid", f"Invalid value: null: {UNCHECKED}", "<nil>")]
+    return found + list(check_rules(body, schema, path, old=before))
