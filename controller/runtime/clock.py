@@ -23,4 +23,4 @@ class Clock:
 
 def system_clock() -> Clock:
     """Return the clock of Trio's running loop and the machine's own."""
-    return Clock(trio.current_time, lambda: dt.datetime.now(dt.timezone.utc))
+    return Clock(trio.current_time, lambda: dt.datetime.now(dt.UTC))

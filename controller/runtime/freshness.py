@@ -108,6 +108,7 @@ class WatchRecord:
     known: dict[ObjectKey, Known] = attrs.field(factory=dict[ObjectKey, Known], repr=False)
     quarantined: int = 0
     decode_failures: int = 0
+    skipped: int = 0  # lines and items that are not what the kind consists of
     synced: bool = False
     resource_version: str | None = None
     resets: int = 0
@@ -215,4 +216,4 @@ def checksum(resources: Iterable[KnownResource]) -> str:
 
 
 def _canonical_time(time: dt.datetime | None) -> str:
-    return "" if time is None else time.astimezone(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if time is None else time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
