@@ -11,11 +11,11 @@ from controller.k8s.custom_resource.markers import Ge, MaxLen
 from controller.k8s.names import ConditionReason, ConditionStatus, ConditionType
 
 
-class Condition(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class Condition(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
     """A condition as its author wrote it; unknown types and statuses are for the reader to ignore."""
 
-    type: str
-    status: str
+    type: str = ""
+    status: str = ""
     last_transition_time: Annotated[dt.datetime, msgspec.Meta(tz=True)]
     reason: str = ""
     message: str = ""

@@ -10,6 +10,7 @@ from controller.k8s.conditions import Condition
 from controller.k8s.custom_resource import AGE, Column, CustomResource, custom_resource
 from controller.k8s.custom_resource.markers import As
 from controller.k8s.duration import parse_duration
+from controller.k8s.numbers import Int32, Int64
 from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP
 from controller.k8s.schemas import gateway_http_route, gateway_parts, gateway_routes, policy_http_route
 
@@ -26,7 +27,7 @@ class ParentRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     group: str | None = None
     kind: str | None = None
     namespace: str | None = None
-    port: int | None = None
+    port: Int32 | None = None
     section_name: str | None = None
 
 
@@ -88,8 +89,31 @@ class HttpRequestRedirect(msgspec.Struct, frozen=True, gc=False, rename="camel")
     scheme: Literal["http", "https"] | None = None
     hostname: str | None = None
     path: PathModifier | None = None
-    port: int | None = None
-    status_code: int | None = None
+    port: Int32 | None = None
+    status_code: Int64 | None = None
+
+
+class MirrorBackend(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    port: Int32 | None = None
+
+
+class RequestMirror(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    backend_ref: MirrorBackend
+
+
+class UrlRewrite(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    hostname: str | None = None
+    path: PathModifier | None = None
+
+
+class ExtensionRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    group: str
+    kind: str
+    name: str
 
 
 class HttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -102,9 +126,9 @@ class HttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     request_header_modifier: HeaderModifier | None = None
     response_header_modifier: HeaderModifier | None = None
     request_redirect: HttpRequestRedirect | None = None
-    request_mirror: msgspec.Raw | None = None
-    url_rewrite: msgspec.Raw | None = None
-    extension_ref: msgspec.Raw | None = None
+    request_mirror: RequestMirror | None = None
+    url_rewrite: UrlRewrite | None = None
+    extension_ref: ExtensionRef | None = None
 
 
 class HttpBackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -112,8 +136,8 @@ class HttpBackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     group: str | None = None
     kind: str | None = None
     namespace: str | None = None
-    port: int | None = None
-    weight: int | None = None
+    port: Int32 | None = None
+    weight: Int32 | None = None
     filters: tuple[HttpFilter, ...] | None = None
 
 
@@ -216,8 +240,8 @@ class GrpcFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     type: Literal["RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"]
     request_header_modifier: HeaderModifier | None = None
     response_header_modifier: HeaderModifier | None = None
-    request_mirror: msgspec.Raw | None = None
-    extension_ref: msgspec.Raw | None = None
+    request_mirror: RequestMirror | None = None
+    extension_ref: ExtensionRef | None = None
 
 
 class GrpcBackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -225,8 +249,8 @@ class GrpcBackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     group: str | None = None
     kind: str | None = None
     namespace: str | None = None
-    port: int | None = None
-    weight: int | None = None
+    port: Int32 | None = None
+    weight: Int32 | None = None
     filters: tuple[GrpcFilter, ...] | None = None
 
 
@@ -262,8 +286,8 @@ class BackendRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     group: str | None = None
     kind: str | None = None
     namespace: str | None = None
-    port: int | None = None
-    weight: int | None = None
+    port: Int32 | None = None
+    weight: Int32 | None = None
 
 
 class ForwardRouteRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):

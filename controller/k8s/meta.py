@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
+
+from controller.k8s.numbers import Int64
 
 
 class ObjectKey(NamedTuple):
@@ -22,8 +24,8 @@ class ObjectMeta(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int | None = None
-    creation_timestamp: dt.datetime | None = None
+    generation: Int64 | None = None
+    creation_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 

@@ -12,6 +12,7 @@ from controller.k8s.conditions import PolicyCondition
 from controller.k8s.custom_resource import Column, CustomResource, custom_resource
 from controller.k8s.custom_resource.markers import As, Default, Marker, MinLen, NoDefault, OneOf
 from controller.k8s.names import Group, Identity, Kind, LabelText, ObjectName, Port
+from controller.k8s.numbers import Uint32
 from controller.k8s.references import (
     POLICY_GROUP,
     AuthenticationRef,
@@ -22,7 +23,7 @@ from controller.k8s.references import (
 )
 from controller.k8s.selectors import LabelSelector
 
-Uint32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+ProxyProtocol = Literal["unknown", "HTTP/1", "HTTP/2", "gRPC", "opaque", "TLS"]
 
 SERVER_SHORT_NAMES = ("srv",)
 SERVER_AUTHORIZATION_SHORT_NAMES = ("saz", "serverauthz", "srvauthz")
@@ -35,14 +36,36 @@ class ServerSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     port: Port | str
     pod_selector: LabelSelector | None = None
     external_workload_selector: LabelSelector | None = None
-    proxy_protocol: Annotated[
-        Literal["unknown", "HTTP/1", "HTTP/2", "gRPC", "opaque", "TLS"] | None, As(str), Default("unknown")
-    ] = None
+    proxy_protocol: Annotated[ProxyProtocol | None, As(str), Default("unknown")] = None
     access_policy: Annotated[str | None, Default("deny")] = None
 
     def __post_init__(self) -> None:
         if self.pod_selector is None and self.external_workload_selector is None:
             raise ValueError("needs podSelector or externalWorkloadSelector")
+
+
+class _ExternalServerSpec(msgspec.Struct, rename="camel"):
+    external_workload_selector: LabelSelector
+    port: Port | str
+    proxy_protocol: ProxyProtocol | None = None
+    access_policy: str | None = None
+
+
+class _SelectsExternally(msgspec.Struct, rename="camel"):
+    external_workload_selector: msgspec.Raw = msgspec.Raw()
+
+
+def decode_server_spec(raw: bytes | msgspec.Raw) -> ServerSpec:
+    """Read a spec that no API server has checked: `externalWorkloadSelector` hides `podSelector`, whatever they are."""
+    if not bytes(msgspec.json.decode(raw, type=_SelectsExternally).external_workload_selector):
+        return msgspec.json.decode(raw, type=ServerSpec)
+    external = msgspec.json.decode(raw, type=_ExternalServerSpec)
+    return ServerSpec(
+        port=external.port,
+        external_workload_selector=external.external_workload_selector,
+        proxy_protocol=external.proxy_protocol,
+        access_policy=external.access_policy,
+    )
 
 
 @custom_resource(
