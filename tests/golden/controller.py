@@ -5,52 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
-from controller.index.inbound import KINDS, InboundIndex
-from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from controller.core.cluster import ClusterConfig
 from controller.grpc.gen.linkerd import inbound_pb2
 from controller.grpc.inbound import InboundServerPolicies
-from controller.index.parse.cidr import parse_nets
-from controller.index.parse.defaults import parse_default_policy
-from controller.index.parse.ports import parse_port_set
+from controller.index.inbound import KINDS, InboundIndex
 from controller.indexer.actor import Indexer
 from controller.indexer.publications import Publications
 from controller.k8s.events import Event
+from tests.golden.config import config_of
 from tests.golden.plain import to_plain
+from tests.golden.stream import Stream
 
 Answer = dict[str, Any]
-_PARSERS: dict[str, Callable[[str], object]] = {
-    "cluster-networks": parse_nets,
-    "probe-networks": parse_nets,
-    "default-policy": parse_default_policy,
-    "default-opaque-ports": parse_port_set,
-}
-
-
-def config_of(arguments: Sequence[str]) -> ClusterConfig:
-    """The settings that the controller's flags mean."""
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        name, equals, text = argument.removeprefix("--").partition("=")
-        values[name.replace("-", "_")] = _PARSERS.get(name, str)(text) if equals else True
-    return ClusterConfig(**values)
-
-
-@attrs.define(eq=False)
-class Stream:
-    """What a proxy would have got on a watch: its latest message, or how it ended."""
-
-    message: bytes | None = None
-    ended: Status | None = None
-
-    def publish(self, message: bytes) -> None:
-        self.message = message
-
-    def end(self, status: Status) -> None:
-        self.ended = status
 
 
 class Ready:
