@@ -11,7 +11,7 @@ import datetime as dt
 import enum
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 import msgspec
@@ -82,7 +82,7 @@ class WatchStatistics:
     last_event: dt.datetime | None  # an apply or a delete, whichever came last
     last_contact: dt.datetime | None  # the last time the server proved that we are up to date
     restarts: int  # watches that ended and had to be opened again, for whatever reason
-    staleness: float | None  # seconds since `last_contact`; None before the first
+    staleness: float | None  # seconds since `last_contact`; None before the first, and where there is nothing to miss
 
     errors_by_label: Mapping[str, int] = attrs.field(factory=dict[str, int], repr=False)
     restarts_by_reason: Mapping[str, int] = attrs.field(factory=dict[str, int], repr=False)
@@ -96,6 +96,10 @@ class KnownResource:
 
     key: ObjectKey
     known: Known
+
+
+def _observe_nothing(_seconds: float) -> None:
+    return None
 
 
 @attrs.define(eq=False)
@@ -123,6 +127,7 @@ class WatchRecord:
     last_delete: float | None = None
     last_bookmark: float | None = None
     last_contact: float | None = None
+    observe_list: Callable[[float], object] = _observe_nothing  # told how many seconds a list took
     _last_error: tuple[str, float] | None = None
     _state: WatchState = WatchState.STARTING
     _created: float = attrs.field(init=False)
@@ -148,7 +153,6 @@ class WatchRecord:
     def statistics(self) -> WatchStatistics:
         last_error = self._last_error
         events = [instant for instant in (self.last_apply, self.last_delete) if instant is not None]
-        now = self.clock.monotonic()
         return WatchStatistics(
             group=self.resource_type.group,
             version=self.resource_type.version,
@@ -176,12 +180,19 @@ class WatchRecord:
             last_event=self._shown(max(events, default=None)),
             last_contact=self._shown(self.last_contact),
             restarts=self.restarts.total(),
-            staleness=None if self.last_contact is None else now - self.last_contact,
+            staleness=None
+            if self.last_contact is None or self._state is WatchState.ABSENT
+            else now - self.last_contact,
             errors_by_label=dict(self.errors),
             restarts_by_reason=dict(self.restarts),
             lists_by_result=dict(self.lists),
             decode_failures=self.decode_failures,
         )
+
+    def _staleness(self) -> float | None:
+        if self.last_contact is None or self._state is WatchState.ABSENT:
+            return None
+        return self.clock.monotonic() - self.last_contact
 
     def resources(self) -> tuple[KnownResource, ...]:
         """Every object we know, oldest first; ties by namespace, name and uid, so that replicas agree."""

@@ -1,8 +1,8 @@
 """Follow a kind: perform what a `Reflector` decides, and hand on what comes of it.
 
-What decides is elsewhere and does no I/O: the protocol in `reflector`, reading in `decode`, what a list removes in
-`index_driver`. Here is the loop that connects them to the API server, to the channel of events, to the log, and to
-the record that metrics and diagnostics read.
+What decides is elsewhere and does no I/O: the protocol in `reflector`; in `intake`, what has arrived becomes events.
+Here is the loop that connects them to the API server, to the channel of events, to the log, and to the record that
+metrics and diagnostics read.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from contextlib import AbstractAsyncContextManager
 from typing import Generic, Protocol, TypeVar
 
 import attrs
-import msgspec
 import trio
 
 from controller.k8s.events import Event
-from controller.k8s.meta import ObjectKey, Resource
+from controller.k8s.meta import Resource
 from controller.k8s.resource import ResourceType
 from controller.runtime.clock import Clock
-from controller.runtime.decode import Bookmark, Changed, Decoder, Failed, Line, Skipped, Undecodable
-from controller.runtime.errors import Absent, Forbidden, Garbled, KubernetesError, from_status
+from controller.runtime.decode import Decoder
+from controller.runtime.errors import Absent, Forbidden, Garbled, KubernetesError
 from controller.runtime.freshness import WatchRecord, WatchState
 from controller.runtime.index_driver import IndexDriver
+from controller.runtime.intake import Intake
 from controller.runtime.lines import MAX_LINE, LineSplitter, LineTooLong
 from controller.runtime.log import Logger, get_logger, span
 from controller.runtime.outage import Outage
@@ -33,6 +33,7 @@ R = TypeVar("R", bound=Resource)
 
 _log = get_logger(__name__)
 
+ABSENCES_BELIEVED = 2  # in a row, before objects that we know are taken for gone
 ITEMS_PER_STEP = 500  # objects read before others get their turn: a few milliseconds
 
 
@@ -82,22 +83,23 @@ async def watch_kind(
 ) -> None:
     """Send the kind's events until cancelled, whatever the server does.
 
-    The first event is a `Reset` with all objects that exist; it comes when a list has been completed. Cancellation
-    leaves nothing half done: a batch has been sent or it has not.
+    The first event is a `Reset` with all objects that exist; it comes when a list has been completed. Where the kind
+    is not served, an empty one comes instead if the kind is optional, and none until it is served if it is not.
+    Cancellation leaves nothing half done: a batch has been sent or it has not.
     """
+    log = _log.bind(kind=resource_type.kind, group=resource_type.group)
+    driver = IndexDriver(resource_type, record.known)
     follower = _Follower(
         server,
         Reflector(jitter, resource_type.label_selector, record.field_selector),
-        Decoder(resource_type),
-        IndexDriver(resource_type, record.known),
+        Intake(Decoder(resource_type), driver, record, quarantine, clock, log),
         events,
         record,
-        quarantine,
         clock,
         presence,
         optional,
         max_line,
-        _log.bind(kind=resource_type.kind, group=resource_type.group),
+        log,
     )
     task_status.started()
     async with events:
@@ -111,23 +113,21 @@ class _Follower(Generic[R]):
 
     _server: ListWatcher
     _reflector: Reflector
-    _decoder: Decoder[R]
-    _driver: IndexDriver[R]
+    _intake: Intake[R]
     _events: trio.MemorySendChannel[Sequence[Event]]
     _record: WatchRecord
-    _quarantine: Quarantine
     _clock: Clock
     _presence: Presence | None
     _optional: bool
     _max_line: int
     _log: Logger
     _outage: Outage = attrs.field(factory=Outage, init=False)
-    _unreadable: set[ObjectKey] = attrs.field(factory=set[ObjectKey], init=False)  # in the list under way
+    _list_started: float = attrs.field(default=0.0, init=False)
     _absences: int = attrs.field(default=0, init=False)
 
     @property
     def _type(self) -> ResourceType[R]:
-        return self._driver.resource_type
+        return self._intake.driver.resource_type
 
     async def run(self) -> None:
         while True:
@@ -156,36 +156,20 @@ class _Follower(Generic[R]):
 
     async def _list_page(self, step: ListPage) -> None:
         if step.first:
-            self._driver.list_started()
-            self._unreadable.clear()
+            self._list_started = self._clock.monotonic()
+            self._intake.list_started()
             self._log.debug("listing", params=step.params)
         body = await self._server.list_page(self._type.api_path, step.params)
-        page = self._decoder.page(body)
+        page = self._intake.decoder.page(body)
         items = page.items or ()
         for start in range(0, len(items), ITEMS_PER_STEP):
-            self._stage(items[start : start + ITEMS_PER_STEP])
+            self._intake.items(items[start : start + ITEMS_PER_STEP])
             await trio.lowlevel.checkpoint()
         if self._reflector.listed(page.metadata.resource_version, page.metadata.continue_):
             await self._hand_on_list()
 
-    def _stage(self, items: tuple[msgspec.Raw, ...]) -> None:
-        for item in self._decoder.items(items):
-            match item:
-                case Undecodable():
-                    self._set_aside(item)
-                    self._unreadable.add(item.metadata.key)
-                case Skipped(why):
-                    self._skip(why)
-                case resource:
-                    if self._driver.accepts(resource.metadata):
-                        self._driver.staged(resource)
-                    else:
-                        self._skip(f"{resource.metadata.key} has no name, or a namespace too many or too few")
-
     async def _hand_on_list(self) -> None:
-        synced = self._driver.synced()
-        self._quarantine.keep_only(self._type, self._unreadable)
-        self._record.quarantined = self._quarantine.count(self._type)
+        synced = self._intake.list_completed()
         await self._events.send((synced.reset,))
         self._reflector.synced()
         self._absences = 0
@@ -204,6 +188,7 @@ class _Follower(Generic[R]):
         record.resets += 1
         record.lists["completed"] += 1
         record.last_reset = record.last_contact = self._clock.monotonic()
+        record.observe_list(record.last_reset - self._list_started)
         record.resource_version = version
 
     # -- watches --
@@ -230,115 +215,105 @@ class _Follower(Generic[R]):
 
     async def _take(self, lines: Sequence[bytes]) -> None:
         """Hand on what some lines say, as one batch, and only then move on past them."""
-        batch: list[Event] = []
-        version: str | None = None
-        failure: KubernetesError | None = None
-        for line in lines:
-            try:
-                version = self._event(self._decoder.line(line), batch) or version
-            except KubernetesError as error:
-                failure = error
-                break
-        if batch:
-            await self._events.send(batch)
-        if version is not None:
-            self._advance(version)
-        if failure is not None:
-            raise failure
-
-    def _event(self, line: Line[R], batch: list[Event]) -> str | None:
-        """Add what the line says to the batch, and return the version that it brings us to."""
-        match line:
-            case Changed(type=change, object=resource):
-                return self._changed(change, resource, batch)
-            case Bookmark(version=version):
-                self._record.bookmarks += 1
-                self._record.last_bookmark = self._clock.monotonic()
-                return version
-            case Undecodable(metadata=metadata):
-                if line.type == "DELETED":
-                    self._delete(metadata.key, batch)
-                else:
-                    self._set_aside(line)
-                return metadata.resource_version
-            case Failed(status):
-                raise from_status(status, doing=f"watching {self._type.plural}")
-            case Skipped(why):
-                self._skip(why)
-                return None
-
-    def _changed(self, change: str, resource: R, batch: list[Event]) -> str:
-        metadata = resource.metadata
-        if not self._driver.accepts(metadata):
-            self._skip(f"{metadata.key} has no name, or a namespace too many or too few")
-        elif change == "DELETED":
-            self._delete(metadata.key, batch)
-        else:
-            batch.append(self._driver.applied(resource))
-            self._record.applies += 1
-            self._record.last_apply = self._clock.monotonic()
-            if self._record.quarantined:
-                self._release(metadata.key)
-        return metadata.resource_version
-
-    def _delete(self, key: ObjectKey, batch: list[Event]) -> None:
-        batch.append(self._driver.deleted(key))
-        self._record.deletes += 1
-        self._record.last_delete = self._clock.monotonic()
-        if self._record.quarantined:
-            self._release(key)
+        taken = self._intake.lines(lines)
+        if taken.batch:
+            await self._events.send(taken.batch)
+        if taken.version is not None:
+            self._advance(taken.version)
+        if taken.failure is not None:
+            raise taken.failure
 
     def _advance(self, version: str) -> None:
         now = self._clock.monotonic()
         self._reflector.advanced(version, now)
         self._record.resource_version = version
         self._record.last_contact = now
-        if (seconds := self._outage.ended(now)) is not None:
-            self._log.info("working again", after_seconds=round(seconds, 1))
+        if self._outage.is_on and self._reflector.is_healthy:
+            self._recovered(now)
 
-    # -- objects that cannot be read --
-
-    def _set_aside(self, undecodable: Undecodable) -> None:
-        self._quarantine.add(self._type, undecodable.metadata, undecodable.error)
-        self._record.decode_failures += 1
-        self._record.quarantined = self._quarantine.count(self._type)
-
-    def _release(self, key: ObjectKey) -> None:
-        self._quarantine.release(self._type, key)
-        self._record.quarantined = self._quarantine.count(self._type)
-
-    def _skip(self, why: str) -> None:
-        self._record.skipped += 1
-        self._log.warning("skipped what is not of this kind", why=why)
+    def _recovered(self, now: float) -> None:
+        seconds = self._outage.ended(now)
+        if seconds is not None:
+            self._log.info("following the kind works again", after_seconds=round(seconds, 1))
 
     # -- failures --
 
     def _ended(self) -> None:
         now = self._clock.monotonic()
         self._record.last_contact = now
-        self._note(self._reflector.ended(now), "the server closed the watch")
+        reaction = self._reflector.ended(now)
+        if self._reflector.is_healthy:
+            self._recovered(now)
+        self._note(reaction, "the server closed the watch")
 
     async def _failed(self, error: KubernetesError) -> None:
-        now = self._clock.monotonic()
-        reaction = self._reflector.failed(error, now)
+        reaction = self._reflector.failed(error, self._clock.monotonic())
+        self._record.failed(_label(reaction, error), error.message)
         if reaction.phase is Phase.LIST:
             self._record.lists[reaction.reason] += 1
-        self._record.failed(_label(reaction, error), error.message)
+            if isinstance(error, Absent) and self._presence is not None and await self._is_gone(self._presence):
+                await self._wait_until_served(self._presence)
+                return
         self._note(reaction, error.message)
+        if isinstance(error, Forbidden) and self._optional and not self._record.synced:
+            self._log.warning("the kind is optional; going on as if there were none", error=error.message)
+            await self._hand_on_nothing()
 
     def _note(self, reaction: Reaction, message: str) -> None:
-        """Write a row of the table down."""
+        """Write down a row of the table."""
         if reaction.phase is not Phase.LIST:
             self._record.restarts[reaction.reason] += 1
         fields = {"reason": reaction.reason, "relist": reaction.relist, "wait_seconds": round(reaction.wait, 2)}
-        if reaction.reason in ("ended", "idle"):
-            self._log.debug("the watch has ended", why=message, **fields)
-        elif self._outage.failed(message if reaction.reason in _LASTING else reaction.reason, self._clock.monotonic()):
+        if reaction.reason in _NORMAL:
+            self._log.debug("the watch has ended; opening it again", why=message, **fields)
+            return
+        # Of what only an operator can cure, another text is news; of the rest, another reason.
+        what = message if reaction.reason in _LASTING else reaction.reason
+        if self._outage.failed(what, self._clock.monotonic()):
             self._log.warning("following the kind failed; trying again", error=message, **fields)
         else:
             self._log.debug("following the kind failed; trying again", error=message, **fields)
 
+    # -- kinds that are not there --
 
+    async def _is_gone(self, presence: Presence) -> bool:
+        """Say whether the kind as such is not served: one page that is not there does not prove it."""
+        try:
+            if await presence.is_served(self._type):
+                self._absences = 0
+                return False
+        except KubernetesError as error:
+            self._log.debug("cannot find out whether the kind is served", error=error.message)
+            return False
+        self._absences += 1
+        # What we know is not thrown away for a server that is just starting and does not know its own kinds yet.
+        return self._absences >= ABSENCES_BELIEVED or not self._record.known
+
+    async def _wait_until_served(self, presence: Presence) -> None:
+        if self._optional or self._record.synced:
+            self._log.info("the API server does not serve the kind; looking again now and then")
+            await self._hand_on_nothing()
+        else:
+            self._log.warning("the API server does not serve a kind that has to be there; not ready until it does")
+        self._reflector.vanished()
+        self._record.enter(WatchState.ABSENT)
+        await presence.wait_served(self._type)
+        self._absences = 0
+        self._outage = Outage()
+        self._log.info("the API server serves the kind")
+
+    async def _hand_on_nothing(self) -> None:
+        """Hand on a list without objects, unless that is what everybody believes already."""
+        if self._record.synced and not self._record.known:
+            return
+        self._intake.list_started()
+        synced = self._intake.list_completed()
+        await self._events.send((synced.reset,))
+        self._record.synced = True
+        self._record.last_contact = self._clock.monotonic()
+
+
+_NORMAL = ("ended", "idle")
 _LASTING = (Forbidden.reason, Absent.reason)
 
 

@@ -19,6 +19,10 @@ class Outage:
     _warned: float = attrs.field(default=0.0, init=False)
     _seen: set[str] = attrs.field(factory=set[str], init=False)
 
+    @property
+    def is_on(self) -> bool:
+        return self._since is not None
+
     def failed(self, what: str, now: float) -> bool:
         """Take note of a failure, and say whether it deserves a warning."""
         if self._since is None:

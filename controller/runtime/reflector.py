@@ -129,6 +129,7 @@ class Reflector:
     # The watch under way.
     _opened: float = attrs.field(default=0.0, init=False)
     _events: int = attrs.field(default=0, init=False)
+    _healthy: bool = attrs.field(default=False, init=False)
 
     # What comes before the next attempt.
     _pause: float = attrs.field(default=0.0, init=False)
@@ -149,6 +150,11 @@ class Reflector:
     def version(self) -> str | None:
         """Up to where what we know has been handed on."""
         return self._version
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the latest watch has lasted long enough for what failed before it to be history."""
+        return self._healthy
 
     # -- steps --
 
@@ -227,7 +233,7 @@ class Reflector:
     def opened(self, now: float) -> None:
         """Take note that the server has begun to answer a watch."""
         self._phase = Phase.STREAM
-        self._opened, self._events = now, 0
+        self._opened, self._events, self._healthy = now, 0, False
         self._unauthenticated = self._ahead = 0
 
     def advanced(self, version: str, now: float) -> None:
@@ -364,5 +370,6 @@ class Reflector:
         """Forget old troubles if the watch has lasted."""
         lasted = now - self._opened
         if lasted >= HEALTHY_SECONDS or (self._events and lasted >= HEALTHY_SECONDS_WITH_EVENT):
+            self._healthy = True
             self._backoff.reset()
             self._expired = self._server_errors = 0
