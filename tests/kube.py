@@ -29,6 +29,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -263,6 +264,13 @@ class KubeServer:
     def apply(self, *manifests: dict[str, object]) -> None:
         """`kubectl apply` of these objects, in order."""
         self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
+
+    def patch_status(self, resource: str, manifest: dict[str, Any]) -> None:
+        """Write the manifest's status, as a controller would."""
+        metadata = manifest["metadata"]
+        patch = json.dumps({"status": manifest["status"]})
+        where = ("-n", metadata["namespace"], "patch", resource, metadata["name"])
+        self.kubectl(*where, "--subresource=status", "--type=merge", "-p", patch)
 
     def _spawn(self, name: str, *flags: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
