@@ -180,9 +180,7 @@ class WatchRecord:
             last_event=self._shown(max(events, default=None)),
             last_contact=self._shown(self.last_contact),
             restarts=self.restarts.total(),
-            staleness=None
-            if self.last_contact is None or self._state is WatchState.ABSENT
-            else now - self.last_contact,
+            staleness=self._staleness(),
             errors_by_label=dict(self.errors),
             restarts_by_reason=dict(self.restarts),
             lists_by_result=dict(self.lists),
