@@ -1,0 +1,625 @@
+"""The server's end of one HTTP/2 connection. Does no I/O and reads no clock.
+
+Theory of operation
+===================
+
+Bytes go in with `receive`; `next_events` reads whole frames from them and says what happened; whatever has to be sent,
+ours or an answer that the protocol demands, waits in order for `data_to_send`. `next_events` stops after a number of
+new requests, so that whoever calls it can let others have a turn: the rest of the input stays where it is.
+
+1) *Streams.* A stream is in `streams` while either side may still send. An id that is not there was used before
+   (`<= _last_id`) or is still free. `_recent` remembers the last few that were closed, and by whom: what arrives late
+   for one that *we* closed is no fault of the client's.
+2) *Sending windows.* A stream keeps only the difference to the initial window (`credit`), so that a SETTINGS frame
+   that changes the initial window costs the same with one stream and with ten thousand.
+3) *Errors.* Frame handlers raise `_StreamFault` or `_ConnectionFault`; only `next_events` catches them. Faults are
+   counted: a client that makes us reset streams pays from the same bucket as one that resets them itself.
+4) *Leaving.* `announce_leaving` says that we will go (GOAWAY with the largest id), `leave` names the last stream that
+   we took; in between the client learns of it, and nothing that it sent is lost.
+
+Priorities are ignored and nothing is pushed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from controller.grpc.transport import frames
+from controller.grpc.transport.events import (
+    ClientLeaving,
+    ConnectionFailed,
+    DataReceived,
+    Event,
+    PingAcknowledged,
+    RequestReceived,
+    StreamEnded,
+    WindowOpened,
+)
+from controller.grpc.transport.frames import ErrorCode, FrameType, Setting
+from controller.grpc.transport.headers import (
+    Block,
+    HeaderDecoder,
+    HeaderMemo,
+    Malformed,
+    RequestHead,
+    TooLarge,
+    Undecodable,
+    check_trailers,
+)
+from controller.grpc.transport.limits import Limits, TokenBucket
+from controller.grpc.transport.windows import ReceiveWindow
+
+_RECENT = 64
+_EMPTY_TABLE = b"\x20"  # a dynamic table size update to 0 (RFC 7541, 6.3)
+
+
+class Stream:
+    """One request and its response, as far as HTTP/2 knows it. `call` belongs to the layer above."""
+
+    __slots__ = ("call", "credit", "expected", "head", "id", "local_open", "opened", "remote_open", "window")
+
+    def __init__(self, stream_id: int, head: RequestHead, opened: float) -> None:
+        self.id = stream_id
+        self.head = head
+        self.opened = opened
+        self.credit = 0  # the sending window, less the connection's initial one
+        self.window: ReceiveWindow | None = None  # made for the first body that does not end at once
+        self.expected = head.content_length  # what is still to come of it
+        self.remote_open = True
+        self.local_open = True
+        self.call: object | None = None
+
+
+class _StreamFault(Exception):
+    def __init__(self, stream_id: int, code: ErrorCode, reason: str) -> None:
+        super().__init__(reason)
+        self.stream_id = stream_id
+        self.code = code
+
+
+class _ConnectionFault(Exception):
+    def __init__(self, code: ErrorCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Connection:
+    """The protocol state of one connection."""
+
+    __slots__ = (
+        "_block",
+        "_block_flags",
+        "_block_stream",
+        "_buffer",
+        "_empty_frames",
+        "_events",
+        "_final_id",
+        "_greeted",
+        "_largest_credit",
+        "_last_id",
+        "_limits",
+        "_new_streams",
+        "_now",
+        "_out",
+        "_pings",
+        "_pos",
+        "_recent",
+        "_requests",
+        "_resets",
+        "_settings",
+        "_shrink_table",
+        "_window",
+        "decoder",
+        "failed",
+        "initial_window",
+        "max_frame_size",
+        "out_size",
+        "refused",
+        "send_window",
+        "streams",
+    )
+
+    def __init__(self, limits: Limits, memo: HeaderMemo) -> None:
+        self._limits = limits
+        self.decoder = HeaderDecoder(memo)
+        self.streams: dict[int, Stream] = {}
+        self.failed = False
+        self.refused = 0  # streams turned away
+        # Input: unread bytes begin at `_pos`.
+        self._buffer = b""
+        self._pos = 0
+        self._greeted = False
+        self._block: list[bytes] = []  # a header block that CONTINUATION frames go on with
+        self._block_stream = 0
+        self._block_flags = 0
+        self._last_id = 0
+        self._final_id = frames.LARGEST_STREAM_ID
+        self._recent: deque[int] = deque(maxlen=_RECENT)  # closed streams; negative if closed by us
+        self._window = ReceiveWindow(limits.connection_window)
+        self._events: list[Event] = []
+        self._now = 0.0
+        self._requests = 0
+        self._new_streams = TokenBucket(limits.new_streams_per_second, limits.new_streams_burst)
+        self._resets = TokenBucket(limits.resets_per_second, limits.resets_burst)
+        self._pings = TokenBucket(limits.pings_per_second, limits.pings_burst)
+        self._settings = TokenBucket(limits.settings_per_second, limits.settings_burst)
+        self._empty_frames = TokenBucket(limits.empty_frames_per_second, limits.empty_frames_burst)
+        # Output.
+        self.out_size = 0
+        self._out: list[bytes] = []
+        self.send_window = frames.DEFAULT_WINDOW
+        self.initial_window = frames.DEFAULT_WINDOW
+        self._largest_credit = 0
+        self.max_frame_size = frames.DEFAULT_MAX_FRAME_SIZE
+        self._shrink_table = False
+        self._greet()
+
+    def _greet(self) -> None:
+        limits = self._limits
+        settings = {
+            Setting.MAX_CONCURRENT_STREAMS: limits.concurrent_streams,
+            Setting.MAX_HEADER_LIST_SIZE: limits.header_list_size,
+        }
+        if limits.stream_window != frames.DEFAULT_WINDOW:
+            settings[Setting.INITIAL_WINDOW_SIZE] = limits.stream_window
+        self._send(frames.settings_frame(settings))
+        if limits.connection_window > frames.DEFAULT_WINDOW:
+            self._send(frames.window_update_frame(0, limits.connection_window - frames.DEFAULT_WINDOW))
+
+    # Input.
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the client's preface has come: before it, it may be no HTTP/2 client at all."""
+        return self._greeted
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes in; `next_events` says what they mean."""
+        self._buffer = self._buffer[self._pos :] + data if self._pos < len(self._buffer) else data
+        self._pos = 0
+
+    def next_events(self, now: float, max_requests: int) -> list[Event]:
+        """What the received bytes say, until they end or have opened so many requests (see `has_input`)."""
+        events = self._events = []
+        self._now = now
+        self._requests = max_requests
+        if not self.failed:
+            try:
+                if self._greeted or self._take_preface():
+                    self._read_frames()
+            except _ConnectionFault as fault:
+                self.fail(fault.code, str(fault))
+        return events
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there are whole frames that `next_events` has not read yet."""
+        left = len(self._buffer) - self._pos
+        if self.failed or left < frames.FRAME_HEADER_SIZE or not self._greeted:
+            return False
+        length = int.from_bytes(self._buffer[self._pos : self._pos + 3], "big")
+        return left >= frames.FRAME_HEADER_SIZE + length or length > frames.DEFAULT_MAX_FRAME_SIZE
+
+    def _take_preface(self) -> bool:
+        preface = self._buffer[: len(frames.PREFACE)]
+        if not frames.PREFACE.startswith(preface):
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
+        if len(preface) < len(frames.PREFACE):
+            return False
+        if len(self._buffer) < len(preface) + frames.FRAME_HEADER_SIZE:
+            return False
+        if self._buffer[len(preface) + 3] != FrameType.SETTINGS:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the preface was not followed by SETTINGS")
+        self._pos = len(preface)
+        self._greeted = True
+        return True
+
+    def _read_frames(self) -> None:
+        buffer, pos = self._buffer, self._pos
+        end = len(buffer)
+        while end - pos >= 9 and self._requests > 0:
+            word, flags, stream_id = frames.FRAME_HEADER.unpack_from(buffer, pos)
+            start = pos + 9
+            length, kind = word >> 8, word & 0xFF
+            if length > frames.DEFAULT_MAX_FRAME_SIZE:
+                raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            stop = start + length
+            if stop > end:
+                break
+            if self._block_stream and kind != FrameType.CONTINUATION:
+                raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted")
+            self._pos = pos = stop
+            handle = _HANDLERS.get(kind)
+            if handle is not None:  # a frame of unknown type means nothing
+                try:
+                    handle(self, stream_id & 0x7FFFFFFF, flags, start, stop)
+                except _StreamFault as fault:
+                    self._fault_stream(fault)
+        if pos == end:
+            self._buffer, self._pos = b"", 0
+
+    def _fault_stream(self, fault: _StreamFault) -> None:
+        if not self._resets.take(self._now):
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many faults; the last: {fault}")
+        stream = self.streams.get(fault.stream_id)
+        if stream is not None:
+            self._events.append(StreamEnded(stream, fault.code, by_client=False))
+        self._reset_by_us(fault.stream_id, fault.code)
+
+    # HEADERS and CONTINUATION.
+
+    def _on_headers(self, stream_id: int, flags: int, start: int, stop: int) -> None:
+        if flags & (frames.PADDED | frames.PRIORITY):
+            start, stop = self._unpad(flags, start, stop)
+            if flags & frames.PRIORITY:
+                start = self._skip_priority(stream_id, start, stop)
+        if flags & frames.END_HEADERS:
+            self._take_block(stream_id, flags, self._buffer[start:stop])
+            return
+        if not stream_id & 1:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
+        self._block = [self._buffer[start:stop]]
+        self._block_stream, self._block_flags = stream_id, flags
+
+    def _skip_priority(self, stream_id: int, start: int, stop: int) -> int:
+        if stop - start < 5:
+            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+        if frames.read_u32(self._buffer, start) & 0x7FFFFFFF == stream_id:
+            # The block has to be decoded all the same, but a request that depends on itself is not worth the care.
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
+        return start + 5
+
+    def _on_continuation(self, stream_id: int, flags: int, start: int, stop: int) -> None:
+        if stream_id == 0 or stream_id != self._block_stream:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+        block = self._block
+        block.append(self._buffer[start:stop])
+        limits = self._limits
+        if len(block) > limits.continuation_frames + 1 or sum(map(len, block)) > 2 * limits.header_list_size:
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block in too many pieces")
+        if flags & frames.END_HEADERS:
+            self._block, self._block_stream = [], 0
+            self._take_block(stream_id, self._block_flags, b"".join(block))
+
+    def _take_block(self, stream_id: int, flags: int, encoded: bytes) -> None:
+        try:
+            block = self.decoder.decode(encoded)
+        except Undecodable as error:
+            raise _ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+        except TooLarge as error:
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
+        ended = bool(flags & frames.END_STREAM)
+        if stream_id > self._last_id and stream_id & 1:
+            self._open(stream_id, block, ended)
+            return
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            self._on_closed_headers(stream_id)
+        else:
+            self._on_trailers(stream, block, ended)
+
+    def _open(self, stream_id: int, block: Block, ended: bool) -> None:
+        if stream_id > self._final_id:
+            return  # RFC 9113, 6.8: after the final GOAWAY the client will ask somebody else
+        self._last_id = stream_id
+        head = block.request
+        if head is None:
+            raise _StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, block.problem or "malformed")
+        if block.too_large or len(self.streams) >= self._limits.concurrent_streams:
+            self._refuse(stream_id)
+            return
+        if not self._new_streams.take(self._now):
+            self._refuse(stream_id)
+            return
+        stream = Stream(stream_id, head, self._now)
+        if ended:
+            self._end_remote(stream)
+        self.streams[stream_id] = stream
+        self._requests -= 1
+        self._events.append(RequestReceived(stream, ended))
+
+    def _refuse(self, stream_id: int) -> None:
+        self.refused += 1
+        self._reset_by_us(stream_id, ErrorCode.REFUSED_STREAM)
+
+    def _on_trailers(self, stream: Stream, block: Block, ended: bool) -> None:
+        if not stream.remote_open:
+            raise _StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
+        if not ended:
+            raise _StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers that do not end the stream")
+        try:
+            check_trailers(block.pairs)
+        except Malformed as problem:
+            raise _StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, str(problem)) from problem
+        self._end_remote(stream)
+        self._events.append(DataReceived(stream, b"", ended=True))
+
+    def _on_closed_headers(self, stream_id: int) -> None:
+        if -stream_id in self._recent:
+            return  # it was under way when we closed the stream
+        if stream_id in self._recent:
+            raise _ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on the closed stream {stream_id}")
+        raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id} after {self._last_id}")
+
+    # DATA.
+
+    def _on_data(self, stream_id: int, flags: int, start: int, stop: int) -> None:
+        size = stop - start  # flow control counts the padding too
+        stream = self.streams.get(stream_id)
+        if not self._window.take(size):
+            raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
+        if stream is None:
+            self._on_closed_data(stream_id, size)
+            return
+        if not stream.remote_open:
+            self._give_back(size)
+            raise _StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
+        ended = flags & frames.END_STREAM
+        window = stream.window
+        if window is None and not ended:
+            window = stream.window = ReceiveWindow(self._limits.stream_window)
+        if size > self._limits.stream_window if window is None else not window.take(size):
+            self._give_back(size)
+            raise _StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
+        if flags & frames.PADDED:
+            start, stop = self._unpad(flags, start, stop)
+            self.release(stream, size - (stop - start))
+        if start == stop and not ended and not self._empty_frames.take(self._now):
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many empty frames")
+        if stream.expected is not None:
+            stream.expected -= stop - start
+        if ended:
+            self._end_remote(stream)
+        self._events.append(DataReceived(stream, self._buffer[start:stop], bool(ended)))
+
+    def _on_closed_data(self, stream_id: int, size: int) -> None:
+        if stream_id > self._last_id or not stream_id & 1:
+            if stream_id > self._final_id:
+                self._give_back(size)
+                return
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"DATA on the idle stream {stream_id}")
+        self._give_back(size)
+        if -stream_id not in self._recent:
+            raise _StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+
+    def _end_remote(self, stream: Stream) -> None:
+        if stream.expected:
+            raise _StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the body is not as long as content-length says")
+        stream.remote_open = False
+        if not stream.local_open:
+            self._forget(stream)
+
+    def release(self, stream: Stream, size: int) -> None:
+        """Note that bytes of a request's body were used, so that the client may send as many again."""
+        window = stream.window
+        if window is not None and stream.remote_open:
+            increment = window.release(size)
+            if increment:
+                self._send(frames.window_update_frame(stream.id, increment))
+        self._give_back(size)
+
+    def _give_back(self, size: int) -> None:
+        increment = self._window.release(size)
+        if increment:
+            self._send(frames.window_update_frame(0, increment))
+
+    # The other frames.
+
+    def _on_priority(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
+        if stream_id == 0:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
+        if stop - start != 5:
+            raise _StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {stop - start} bytes")
+        if frames.read_u32(self._buffer, start) & 0x7FFFFFFF == stream_id:
+            raise _StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
+        if not self._empty_frames.take(self._now):
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many PRIORITY frames")
+
+    def _on_reset(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
+        if stop - start != 4:
+            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {stop - start} bytes")
+        self._check_used(stream_id, "RST_STREAM")
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            return
+        if self._now - stream.opened < self._limits.rapid_seconds and not self._resets.take(self._now):
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "streams are opened and reset too fast")
+        self._events.append(StreamEnded(stream, frames.read_u32(self._buffer, start), by_client=True))
+        self._forget(stream)
+
+    def _on_settings(self, stream_id: int, flags: int, start: int, stop: int) -> None:
+        if stream_id:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS on stream {stream_id}")
+        if (stop - start) % 6 or (flags & frames.ACK and stop != start):
+            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS of {stop - start} bytes")
+        if not self._settings.take(self._now):
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many SETTINGS frames")
+        if flags & frames.ACK:
+            return
+        for setting, value in frames.read_settings(self._buffer[start:stop]):
+            self._apply_setting(setting, value)
+        self._send(frames.SETTINGS_ACK)
+
+    def _apply_setting(self, setting: int, value: int) -> None:
+        if setting == Setting.INITIAL_WINDOW_SIZE:
+            self._change_initial_window(value)
+        elif setting == Setting.MAX_FRAME_SIZE:
+            if not frames.DEFAULT_MAX_FRAME_SIZE <= value <= frames.LARGEST_MAX_FRAME_SIZE:
+                raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE {value}")
+            self.max_frame_size = value
+        elif setting == Setting.HEADER_TABLE_SIZE:
+            # We never use the table; but a client that allows less than the default has to be told (RFC 7541, 4.2).
+            self._shrink_table = True
+        elif setting == Setting.ENABLE_PUSH and value > 1:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH {value}")
+
+    def _change_initial_window(self, value: int) -> None:
+        if value > frames.MAX_WINDOW:
+            raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"SETTINGS_INITIAL_WINDOW_SIZE {value}")
+        if value + self._largest_credit > frames.MAX_WINDOW:
+            self._largest_credit = max((stream.credit for stream in self.streams.values()), default=0)
+            if value + self._largest_credit > frames.MAX_WINDOW:
+                raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window became too large")
+        grown = value > self.initial_window
+        self.initial_window = value
+        if grown:
+            self._events.append(WindowOpened(None))
+
+    def _on_push_promise(self, _stream_id: int, _flags: int, _start: int, _stop: int) -> None:
+        raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
+
+    def _on_ping(self, stream_id: int, flags: int, start: int, stop: int) -> None:
+        if stream_id:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"PING on stream {stream_id}")
+        if stop - start != 8:
+            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {stop - start} bytes")
+        if not self._pings.take(self._now):
+            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many PING frames")
+        payload = self._buffer[start:stop]
+        if flags & frames.ACK:
+            self._events.append(PingAcknowledged(payload))
+        else:
+            self._send(frames.ping_frame(payload, ack=True))
+
+    def _on_goaway(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
+        if stream_id:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY on stream {stream_id}")
+        if stop - start < 8:
+            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"GOAWAY of {stop - start} bytes")
+        code = frames.read_u32(self._buffer, start + 4)
+        self._events.append(ClientLeaving(code, self._buffer[start + 8 : stop]))
+
+    def _on_window_update(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
+        if stop - start != 4:
+            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {stop - start} bytes")
+        increment = frames.read_u32(self._buffer, start) & 0x7FFFFFFF
+        if stream_id == 0:
+            if increment == 0:
+                raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+            self.send_window += increment
+            if self.send_window > frames.MAX_WINDOW:
+                raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window became too large")
+            return  # what waits for it is sent after every input anyway
+        self._check_used(stream_id, "WINDOW_UPDATE")
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            return
+        if increment == 0:
+            raise _StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        stream.credit += increment
+        self._largest_credit = max(self._largest_credit, stream.credit)
+        if self.initial_window + stream.credit > frames.MAX_WINDOW:
+            raise _StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window became too large")
+        self._events.append(WindowOpened(stream))
+
+    def _check_used(self, stream_id: int, what: str) -> None:
+        if (stream_id > self._last_id and stream_id <= self._final_id) or not stream_id & 1:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on the idle stream {stream_id}")
+
+    def _unpad(self, flags: int, start: int, stop: int) -> tuple[int, int]:
+        if not flags & frames.PADDED:
+            return start, stop
+        if start == stop or self._buffer[start] >= stop - start:
+            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
+        return start + 1, stop - self._buffer[start]
+
+    # Output.
+
+    def data_to_send(self) -> bytes:
+        """All that has to be sent, in order, as one piece. It is the caller's from now on."""
+        if not self._out:
+            return b""
+        data = b"".join(self._out)
+        self._out.clear()
+        self.out_size = 0
+        return data
+
+    def _send(self, data: bytes) -> None:
+        self._out.append(data)
+        self.out_size += len(data)
+
+    def room(self, stream: Stream) -> int:
+        """How many bytes of data may be sent on the stream now; not above zero means none."""
+        return min(self.send_window, self.initial_window + stream.credit)
+
+    def send_headers(self, stream: Stream, block: bytes, *, end_stream: bool = False) -> None:
+        """Send a header block. It may use no dynamic table: none is kept."""
+        if self._shrink_table:
+            self._shrink_table = False
+            block = _EMPTY_TABLE + block
+        self._send(frames.headers_frames(stream.id, block, end_stream=end_stream, max_frame_size=self.max_frame_size))
+        if end_stream:
+            self._end_local(stream)
+
+    def send_data(self, stream: Stream, prefix: bytes, data: bytes | memoryview, *, end_stream: bool = False) -> None:
+        """Send prefix and data as one DATA frame; the caller has asked `room` and minds `max_frame_size`."""
+        size = len(prefix) + len(data)
+        self.send_window -= size
+        stream.credit -= size
+        flags = frames.END_STREAM if end_stream else 0
+        self._out += (frames.frame_header(size, FrameType.DATA, flags, stream.id) + prefix, data)  # type: ignore[arg-type]  # join takes both
+        self.out_size += size + frames.FRAME_HEADER_SIZE
+        if end_stream:
+            self._end_local(stream)
+
+    def _end_local(self, stream: Stream) -> None:
+        stream.local_open = False
+        if stream.remote_open:
+            # RFC 9113, 8.1: the response is complete, the rest of the request is not wanted.
+            self._reset_by_us(stream.id, ErrorCode.NO_ERROR)
+        else:
+            self._forget(stream)
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """End a stream without a response. There is no event for it."""
+        self._reset_by_us(stream.id, code)
+
+    def _reset_by_us(self, stream_id: int, code: int) -> None:
+        stream = self.streams.pop(stream_id, None)
+        if stream is not None:
+            stream.local_open = stream.remote_open = False
+        self._recent.append(-stream_id)
+        self._send(frames.reset_frame(stream_id, code))
+
+    def _forget(self, stream: Stream) -> None:
+        stream.local_open = stream.remote_open = False
+        if self.streams.pop(stream.id, None) is not None:
+            self._recent.append(stream.id)
+
+    def ping(self, payload: bytes) -> None:
+        """Ask the client for a sign of life; `PingAcknowledged` with the same eight bytes is the answer."""
+        self._send(frames.ping_frame(payload, ack=False))
+
+    def announce_leaving(self) -> None:
+        """Say that we are going to leave: what the client sent before it knew is still taken."""
+        self._send(frames.goaway_frame(frames.LARGEST_STREAM_ID, ErrorCode.NO_ERROR))
+
+    def leave(self) -> None:
+        """Take no more streams than those that were opened so far."""
+        if not self.failed and self._final_id == frames.LARGEST_STREAM_ID:
+            self._final_id = self._last_id
+            self._send(frames.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
+
+    def fail(self, code: ErrorCode, reason: str) -> None:
+        """End the connection: say why, and take nothing more. The streams that were open are lost."""
+        if self.failed:
+            return
+        self.failed = True
+        self._buffer, self._pos = b"", 0
+        self._send(frames.goaway_frame(self._last_id, code, reason.encode()[:128]))
+        self._events.append(ConnectionFailed(code, reason))
+
+
+_HANDLERS: dict[int, Callable[[Connection, int, int, int, int], None]] = {
+    FrameType.DATA: Connection._on_data,
+    FrameType.HEADERS: Connection._on_headers,
+    FrameType.PRIORITY: Connection._on_priority,
+    FrameType.RST_STREAM: Connection._on_reset,
+    FrameType.SETTINGS: Connection._on_settings,
+    FrameType.PUSH_PROMISE: Connection._on_push_promise,
+    FrameType.PING: Connection._on_ping,
+    FrameType.GOAWAY: Connection._on_goaway,
+    FrameType.WINDOW_UPDATE: Connection._on_window_update,
+    FrameType.CONTINUATION: Connection._on_continuation,
+}
