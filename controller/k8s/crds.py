@@ -1,8 +1,6 @@
-"""The CustomResourceDefinitions that Trellis brings: `python -m controller.k8s.crds` prints them."""
+"""The CustomResourceDefinitions that Trellis brings."""
 
 from __future__ import annotations
-
-import sys
 
 from controller.k8s.custom_resource import CustomResource, JsonObject, merge_crds, to_yaml
 from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
@@ -65,7 +63,3 @@ def _crd(versions: tuple[type[CustomResource], ...]) -> JsonObject:
 def crds_yaml(*, gateway_api: bool = False) -> str:
     """All definitions as one YAML stream, ready for `kubectl apply --server-side -f -`."""
     return to_yaml(*crds(gateway_api=gateway_api))
-
-
-if __name__ == "__main__":
-    print(crds_yaml(gateway_api="--gateway-api" in sys.argv), end="")

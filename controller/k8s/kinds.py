@@ -16,7 +16,6 @@ from controller.k8s.policy import (
     Server,
     ServerAuthorization,
 )
-from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP, WORKLOAD_GROUP
 from controller.k8s.resource import ResourceType
 from controller.k8s.workload import ExternalWorkload
 
@@ -31,30 +30,20 @@ class WatchedKind:
 
 PODS = ResourceType(Pod, "", "v1", "pods", "Pod", label_selector="linkerd.io/control-plane-ns")
 SERVICES = ResourceType(Service, "", "v1", "services", "Service")
-EXTERNAL_WORKLOADS = ResourceType(ExternalWorkload, WORKLOAD_GROUP, "v1beta1", "externalworkloads", "ExternalWorkload")
-SERVERS = ResourceType(Server, POLICY_GROUP, "v1beta3", "servers", "Server")
-SERVER_AUTHORIZATIONS = ResourceType(
-    ServerAuthorization, POLICY_GROUP, "v1beta1", "serverauthorizations", "ServerAuthorization"
-)
-AUTHORIZATION_POLICIES = ResourceType(
-    AuthorizationPolicy, POLICY_GROUP, "v1alpha1", "authorizationpolicies", "AuthorizationPolicy"
-)
-MESH_TLS_AUTHENTICATIONS = ResourceType(
-    MeshTLSAuthentication, POLICY_GROUP, "v1alpha1", "meshtlsauthentications", "MeshTLSAuthentication"
-)
-NETWORK_AUTHENTICATIONS = ResourceType(
-    NetworkAuthentication, POLICY_GROUP, "v1alpha1", "networkauthentications", "NetworkAuthentication"
-)
-HTTP_LOCAL_RATE_LIMIT_POLICIES = ResourceType(
-    HTTPLocalRateLimitPolicy, POLICY_GROUP, "v1alpha1", "httplocalratelimitpolicies", "HTTPLocalRateLimitPolicy"
-)
-EGRESS_NETWORKS = ResourceType(EgressNetwork, POLICY_GROUP, "v1alpha1", "egressnetworks", "EgressNetwork")
-POLICY_HTTP_ROUTES = ResourceType(PolicyHTTPRoute, POLICY_GROUP, "v1beta3", "httproutes", "HTTPRoute")
-GATEWAY_HTTP_ROUTES = ResourceType(GatewayHTTPRoute, GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
-GRPC_ROUTES = ResourceType(GRPCRoute, GATEWAY_GROUP, "v1", "grpcroutes", "GRPCRoute")
-# Not v1: there every TLSRoute has hostnames, and those without exist at v1alpha2 only.
-TLS_ROUTES = ResourceType(TLSRoute, GATEWAY_GROUP, "v1alpha2", "tlsroutes", "TLSRoute")
-TCP_ROUTES = ResourceType(TCPRoute, GATEWAY_GROUP, "v1alpha2", "tcproutes", "TCPRoute")
+EXTERNAL_WORKLOADS = ExternalWorkload.resource_type()
+SERVERS = Server.resource_type()
+SERVER_AUTHORIZATIONS = ServerAuthorization.resource_type()
+AUTHORIZATION_POLICIES = AuthorizationPolicy.resource_type()
+MESH_TLS_AUTHENTICATIONS = MeshTLSAuthentication.resource_type()
+NETWORK_AUTHENTICATIONS = NetworkAuthentication.resource_type()
+HTTP_LOCAL_RATE_LIMIT_POLICIES = HTTPLocalRateLimitPolicy.resource_type()
+EGRESS_NETWORKS = EgressNetwork.resource_type()
+POLICY_HTTP_ROUTES = PolicyHTTPRoute.resource_type()
+GATEWAY_HTTP_ROUTES = GatewayHTTPRoute.resource_type()
+GRPC_ROUTES = GRPCRoute.resource_type()
+# v1alpha2, not v1: there every TLSRoute has hostnames, and those without exist at v1alpha2 only.
+TLS_ROUTES = TLSRoute.resource_type()
+TCP_ROUTES = TCPRoute.resource_type()
 
 WATCHED: tuple[WatchedKind, ...] = (
     WatchedKind(PODS),
