@@ -8,12 +8,11 @@ sees half of a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 import trio
 
-from controller.indexer.publications import Publications
 from controller.k8s.events import Applied, Event, Reset
 from controller.k8s.meta import Resource
 
@@ -24,6 +23,14 @@ Batch: TypeAlias = Sequence[Event]
 MAX_EVENTS = 4_096
 
 
+class Follower(Protocol):
+    """Somebody who is told of events: an index with those who depend on its answers."""
+
+    def apply(self, events: Batch, /) -> None:
+        """Take events in, at once and completely."""
+        ...
+
+
 @attrs.frozen
 class IndexerStatistics:
     events: int
@@ -32,21 +39,21 @@ class IndexerStatistics:
 
 @attrs.define(eq=False)
 class Indexer:
-    """Applies batches to every index that wants their kinds, then publishes the answers they changed."""
+    """Gives batches to every follower that wants their kinds."""
 
-    _publications: tuple[tuple[frozenset[type[Resource]], Publications[Any, Any]], ...]
+    _followers: tuple[tuple[frozenset[type[Resource]], Follower], ...]
     # Called after a completed list of the kind has been taken in; readiness hangs on it.
     _on_reset: Callable[[type[Resource]], None]
-    _routes: dict[type[Resource], tuple[Publications[Any, Any], ...]] = attrs.field(
-        factory=dict[type[Resource], "tuple[Publications[Any, Any], ...]"], init=False
+    _routes: dict[type[Resource], tuple[Follower, ...]] = attrs.field(
+        factory=dict[type[Resource], "tuple[Follower, ...]"], init=False
     )
     _events: int = attrs.field(default=0, init=False)
     _batches: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        kinds = {kind for wanted, _ in self._publications for kind in wanted}
+        kinds = {kind for wanted, _ in self._followers for kind in wanted}
         self._routes = {
-            kind: tuple(publications for wanted, publications in self._publications if kind in wanted) for kind in kinds
+            kind: tuple(follower for wanted, follower in self._followers if kind in wanted) for kind in kinds
         }
 
     async def run(
@@ -65,23 +72,23 @@ class Indexer:
                 self.apply(_drain(batches, batch))
 
     def apply(self, events: Batch) -> None:
-        """Take events in and publish. Synchronous on purpose."""
+        """Give events to those who want them. Synchronous on purpose."""
         self._events += len(events)
         self._batches += 1
-        for publications, wanted in self._sorted(events).items():
-            publications.publish(publications.index.apply(wanted))
+        for follower, wanted in self._sorted(events).items():
+            follower.apply(wanted)
         for event in events:
             if isinstance(event, Reset):
                 self._on_reset(event.kind)
 
-    def _sorted(self, events: Batch) -> Mapping[Publications[Any, Any], Batch]:
-        """The events of each index, in order."""
+    def _sorted(self, events: Batch) -> Mapping[Follower, Batch]:
+        """The events of each follower, in order."""
         if len(events) == 1:  # the steady state; no list is built for it
             return dict.fromkeys(self._routes.get(_kind(events[0]), ()), events)
-        sorted_events: dict[Publications[Any, Any], list[Event]] = {}
+        sorted_events: dict[Follower, list[Event]] = {}
         for event in events:
-            for publications in self._routes.get(_kind(event), ()):
-                sorted_events.setdefault(publications, []).append(event)
+            for follower in self._routes.get(_kind(event), ()):
+                sorted_events.setdefault(follower, []).append(event)
         return sorted_events
 
     def statistics(self) -> IndexerStatistics:

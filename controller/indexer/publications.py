@@ -88,6 +88,10 @@ class Publications(Generic[T, V]):
         self._subscriptions -= 1
         self.index.unwatch(target)
 
+    def apply(self, events: Sequence[Event]) -> None:
+        """Let the index take events in, and tell whoever is concerned."""
+        self.publish(self.index.apply(events))
+
     def publish(self, changed: Iterable[T]) -> None:
         """Tell the observers of these targets. Observers may unsubscribe while they are told."""
         answer_of = self.index.answer

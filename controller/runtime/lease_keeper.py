@@ -38,7 +38,9 @@ class LeaseApi(Protocol):
 
     async def get(self, path: str) -> bytes: ...
 
-    async def patch(self, path: str, body: bytes, *, content_type: str, params: Mapping[str, str]) -> bytes: ...
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, str], body: bytes, content_type: str
+    ) -> bytes: ...
 
 
 @attrs.frozen
@@ -114,10 +116,9 @@ class LeaseKeeper:
 
     async def _patch(self, body: dict[str, Any], content_type: str, *, force: bool = False) -> LeaseRecord:
         params = {"fieldManager": self.params.field_manager} | ({"force": "true"} if force else {})
-        raw = await self._api.patch(
-            self.params.path, msgspec.json.encode(body), content_type=content_type, params=params
-        )
-        return parse_lease(raw)
+        data = msgspec.json.encode(body)
+        answer = await self._api.request("PATCH", self.params.path, params=params, body=data, content_type=content_type)
+        return parse_lease(answer)
 
     def _tell(self) -> None:
         held = self.is_held()

@@ -140,7 +140,7 @@ class StatusIndex:
                         dirty.update(self._remove(kind, key))
         return frozenset(dirty)
 
-    def keys(self) -> tuple[StatusKey, ...]:
+    def subjects(self) -> tuple[StatusKey, ...]:
         """Every object that has a status of ours: what a new leader looks through."""
         return tuple(self._records)
 

@@ -56,10 +56,12 @@ class Server:
             raise Absent(f"getting {path}: not found")
         return json.dumps(self.lease).encode()
 
-    async def patch(self, path: str, body: bytes, *, content_type: str, params: Mapping[str, str]) -> bytes:
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, str], body: bytes, content_type: str
+    ) -> bytes:
         patch = json.loads(body)
         self.params.append(params)
-        await self._arrive("PATCH", content_type, patch)
+        await self._arrive(method, content_type, patch)
         wanted = patch["metadata"]["resourceVersion"]
         if self.lease is None:
             if content_type != APPLY:

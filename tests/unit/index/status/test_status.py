@@ -482,5 +482,5 @@ def test_a_new_leader_looks_through_everything_that_has_a_status() -> None:
     made = index(server(), service(), egress(), limit(), route("tcp", service_ref()))
     made.apply([gone("limit", "rl")])
 
-    assert set(made.keys()) == {key("egress", "net"), key("tcp", "route")}
+    assert set(made.subjects()) == {key("egress", "net"), key("tcp", "route")}
     assert made.wanted(key("limit", "rl")) is None
