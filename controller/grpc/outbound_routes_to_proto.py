@@ -1,33 +1,27 @@
-"""Outbound routes on the wire: those that users wrote, and those that stand in where there are none."""
+"""HTTP and gRPC routes of outbound policy on the wire: the users' own, and those for what the users' do not match."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Never, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 import attrs
 
 from controller.core.outbound import (
     NO_TIMEOUTS,
     EgressNetworkParent,
-    ForwardRule,
     GrpcRoute,
     GrpcRule,
     HttpRoute,
     HttpRule,
     Parent,
     ServiceParent,
-    TcpRoute,
     Timeouts,
-    TlsRoute,
     TrafficPolicy,
     TrafficSettings,
 )
 from controller.core.routes import (
     GrpcFilter,
-    HostExact,
-    HostMatch,
-    HostSuffix,
     HttpFilter,
     HttpRouteMatch,
     PathPrefix,
@@ -35,10 +29,9 @@ from controller.core.routes import (
     RequestRedirect,
     ResponseHeaderModifier,
 )
-from controller.grpc.gen.linkerd import grpc_route_pb2, http_route_pb2, opaque_route_pb2
+from controller.grpc.gen.linkerd import grpc_route_pb2, http_route_pb2
 from controller.grpc.gen.linkerd import outbound_pb2 as pb
 from controller.grpc.gen.linkerd.meta_pb2 import Metadata
-from controller.grpc.gen.linkerd.tls_route_pb2 import SniMatch
 from controller.grpc.outbound_backends_to_proto import Destination, Family, to_distribution, to_first_available
 from controller.grpc.outbound_settings_to_proto import to_grpc_retry, to_http_retry, to_timeouts
 from controller.grpc.to_proto import (
@@ -113,22 +106,8 @@ def _grpc_failure(message: str, code: int = FAILED) -> pb.GrpcRoute.Filter:
     return pb.GrpcRoute.Filter(failure_injector=grpc_route_pb2.GrpcFailureInjector(code=code, message=message))
 
 
-def _no_filters(_items: Sequence[Never]) -> list[Any]:
-    return []
-
-
-def _opaque_failure(message: str) -> pb.OpaqueRoute.Filter:
-    return pb.OpaqueRoute.Filter(invalid=opaque_route_pb2.Invalid(message=message))
-
-
-def _tls_failure(message: str) -> pb.TlsRoute.Filter:
-    return pb.TlsRoute.Filter(invalid=opaque_route_pb2.Invalid(message=message))
-
-
 HTTP: Family[HttpFilter] = Family(pb.HttpRoute, _http_filters, _http_failure)
 GRPC: Family[GrpcFilter] = Family(pb.GrpcRoute, _grpc_filters, _grpc_failure)
-OPAQUE: Family[Never] = Family(pb.OpaqueRoute, _no_filters, _opaque_failure)
-TLS: Family[Never] = Family(pb.TlsRoute, _no_filters, _tls_failure)
 
 
 def to_http_routes(routes: Sequence[HttpRoute], scope: Scope) -> list[pb.HttpRoute]:
@@ -139,11 +118,11 @@ def to_http_routes(routes: Sequence[HttpRoute], scope: Scope) -> list[pb.HttpRou
     converted = [_http_route(route, scope) for route in routes]
     if isinstance(scope.parent, ServiceParent):
         return converted or [_default_http_route("http", [], scope)]
-    name, filters = _egress_default("http", scope.parent, _http_failure(DENIED, FORBIDDEN_STATUS))
+    name, filters = egress_default("http", scope.parent, _http_failure(DENIED, FORBIDDEN_STATUS))
     return [*converted, _default_http_route(name, filters, scope)]
 
 
-def _egress_default(protocol: str, parent: EgressNetworkParent, denial: Filter) -> tuple[str, list[Filter]]:
+def egress_default(protocol: str, parent: EgressNetworkParent, denial: Filter) -> tuple[str, list[Filter]]:
     """The name and the filters of the route that every EgressNetwork has."""
     match parent.traffic_policy:
         case TrafficPolicy.ALLOW:
@@ -193,7 +172,7 @@ def to_grpc_routes(routes: Sequence[GrpcRoute], scope: Scope) -> list[pb.GrpcRou
     converted = [_grpc_route(route, scope) for route in routes]
     if isinstance(scope.parent, ServiceParent):
         return converted
-    name, filters = _egress_default("grpc", scope.parent, _grpc_failure(DENIED, PERMISSION_DENIED))
+    name, filters = egress_default("grpc", scope.parent, _grpc_failure(DENIED, PERMISSION_DENIED))
     return [*converted, _default_grpc_route(name, filters, scope)]
 
 
@@ -228,58 +207,3 @@ def _grpc_rule(rule: GrpcRule, scope: Scope) -> pb.GrpcRoute.Rule:
         retry=to_grpc_retry(rule.retry or scope.settings.grpc_retry),
         allow_l5d_request_headers=scope.allow_l5d_request_headers,
     )
-
-
-def to_tls_routes(routes: Sequence[TlsRoute], scope: Scope) -> list[pb.TlsRoute]:
-    """The users' routes, and an EgressNetwork's policy for connections that none of them matches."""
-    converted = [
-        pb.TlsRoute(
-            metadata=to_route_metadata(route.ref),
-            snis=[_sni(host) for host in route.hosts],
-            rules=[pb.TlsRoute.Rule(backends=_forward(TLS, rule, scope)) for rule in route.rules],
-        )
-        for route in routes
-    ]
-    if isinstance(scope.parent, ServiceParent):
-        return converted
-    denial = pb.TlsRoute.Filter(forbidden=opaque_route_pb2.Forbidden())
-    name, filters = _egress_default("tls", scope.parent, denial)
-    rule = pb.TlsRoute.Rule(backends=to_first_available(TLS, scope.default), filters=filters)
-    return [*converted, pb.TlsRoute(metadata=Metadata(default=name), rules=[rule])]
-
-
-def _sni(host: HostMatch) -> SniMatch:
-    match host:
-        case HostExact(name):
-            return SniMatch(exact=name)
-        case HostSuffix(labels):
-            return SniMatch(suffix=SniMatch.Suffix(reverse_labels=labels))
-        case _:
-            assert_never(host)
-
-
-def _forward(family: Family[Never], rule: ForwardRule, scope: Scope) -> Any:
-    """Load is biased by what responses say, and these protocols have none that the proxy could read."""
-    return to_distribution(family, rule.backends, scope.default, scope.destination, None)
-
-
-def to_opaque_route(route: TcpRoute, scope: Scope) -> pb.OpaqueRoute:
-    return pb.OpaqueRoute(
-        metadata=to_route_metadata(route.ref),
-        rules=[pb.OpaqueRoute.Rule(backends=_forward(OPAQUE, rule, scope)) for rule in route.rules],
-    )
-
-
-def to_default_opaque_route(parent: Parent, backend: pb.Backend) -> pb.OpaqueRoute:
-    """Where connections go whose protocol nobody knows."""
-    if isinstance(parent, ServiceParent):
-        return opaque_route("opaq", to_first_available(OPAQUE, backend))
-    denial = pb.OpaqueRoute.Filter(forbidden=opaque_route_pb2.Forbidden())
-    name, filters = _egress_default("tcp", parent, denial)
-    return opaque_route(name, to_first_available(OPAQUE, backend), filters)
-
-
-def opaque_route(name: str, backends: Any, filters: Sequence[pb.OpaqueRoute.Filter] = ()) -> pb.OpaqueRoute:
-    """A route that the controller made up."""
-    rule = pb.OpaqueRoute.Rule(backends=backends, filters=filters)
-    return pb.OpaqueRoute(metadata=Metadata(default=name), rules=[rule])

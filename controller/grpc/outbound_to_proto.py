@@ -36,17 +36,14 @@ from controller.grpc.outbound_backends_to_proto import (
     to_forward,
     to_parent_metadata,
 )
-from controller.grpc.outbound_routes_to_proto import (
-    HTTP,
+from controller.grpc.outbound_forward_to_proto import (
     OPAQUE,
-    Scope,
     opaque_route,
     to_default_opaque_route,
-    to_grpc_routes,
-    to_http_routes,
     to_opaque_route,
     to_tls_routes,
 )
+from controller.grpc.outbound_routes_to_proto import HTTP, Scope, to_grpc_routes, to_http_routes
 from controller.grpc.outbound_settings_to_proto import SECOND, to_failure_accrual, to_nanoseconds
 
 R = TypeVar("R", HttpRoute, GrpcRoute, TlsRoute, TcpRoute)
@@ -92,10 +89,13 @@ def _policy(policy: OutboundPolicy, address: IPAddress | None, dialect: Outbound
 def _protocol(routes: Sequence[Route], scope: Scope) -> pb.ProxyProtocol:
     match scope.settings.protocol:
         case AppProtocol.HTTP1:
-            return pb.ProxyProtocol(http1=_http1(_only(HttpRoute, routes), scope))
+            http = to_http_routes(_only(HttpRoute, routes), scope)
+            return pb.ProxyProtocol(http1=pb.ProxyProtocol.Http1(routes=http, failure_accrual=_accrual(scope)))
         case AppProtocol.HTTP2:
-            grpc = _only(GrpcRoute, routes)
-            return _grpc(grpc, scope) if grpc else pb.ProxyProtocol(http2=_http2(_only(HttpRoute, routes), scope))
+            if grpc := _only(GrpcRoute, routes):
+                return _grpc(grpc, scope)
+            http = to_http_routes(_only(HttpRoute, routes), scope)
+            return pb.ProxyProtocol(http2=pb.ProxyProtocol.Http2(routes=http, failure_accrual=_accrual(scope)))
         case AppProtocol.OPAQUE | AppProtocol.UNKNOWN:
             return pb.ProxyProtocol(opaque=_opaque(_only(TcpRoute, routes), scope))
         case None:
@@ -108,13 +108,22 @@ def _detected(routes: Sequence[Route], scope: Scope) -> pb.ProxyProtocol:
     """Where nobody said what a port speaks, routes do; without any, and with HTTP's, the proxy finds out."""
     if grpc := _only(GrpcRoute, routes):
         return _grpc(grpc, scope)
-    if not (http := _only(HttpRoute, routes)):
-        if tls := _only(TlsRoute, routes):
-            return pb.ProxyProtocol(tls=pb.ProxyProtocol.Tls(routes=to_tls_routes(tls, scope)))
-        if tcp := _only(TcpRoute, routes):
-            return pb.ProxyProtocol(opaque=_opaque(tcp, scope))
+    if http := _only(HttpRoute, routes):
+        return _detect(http, scope)
+    if tls := _only(TlsRoute, routes):
+        return pb.ProxyProtocol(tls=pb.ProxyProtocol.Tls(routes=to_tls_routes(tls, scope)))
+    if tcp := _only(TcpRoute, routes):
+        return pb.ProxyProtocol(opaque=_opaque(tcp, scope))
+    return _detect([], scope)
+
+
+def _detect(routes: Sequence[HttpRoute], scope: Scope) -> pb.ProxyProtocol:
+    http, accrual = to_http_routes(routes, scope), _accrual(scope)
     detect = pb.ProxyProtocol.Detect(
-        timeout=_DETECT_TIMEOUT, opaque=_opaque([], scope), http1=_http1(http, scope), http2=_http2(http, scope)
+        timeout=_DETECT_TIMEOUT,
+        opaque=_opaque([], scope),
+        http1=pb.ProxyProtocol.Http1(routes=http, failure_accrual=accrual),
+        http2=pb.ProxyProtocol.Http2(routes=http, failure_accrual=accrual),
     )
     return pb.ProxyProtocol(detect=detect)
 
@@ -123,22 +132,12 @@ def _only(kind: type[R], routes: Sequence[Route]) -> list[R]:
     return [route for route in routes if isinstance(route, kind)]
 
 
-def _http1(routes: Sequence[HttpRoute], scope: Scope) -> pb.ProxyProtocol.Http1:
-    return pb.ProxyProtocol.Http1(
-        routes=to_http_routes(routes, scope), failure_accrual=to_failure_accrual(scope.settings)
-    )
-
-
-def _http2(routes: Sequence[HttpRoute], scope: Scope) -> pb.ProxyProtocol.Http2:
-    return pb.ProxyProtocol.Http2(
-        routes=to_http_routes(routes, scope), failure_accrual=to_failure_accrual(scope.settings)
-    )
+def _accrual(scope: Scope) -> pb.FailureAccrual | None:
+    return to_failure_accrual(scope.settings)
 
 
 def _grpc(routes: Sequence[GrpcRoute], scope: Scope) -> pb.ProxyProtocol:
-    grpc = pb.ProxyProtocol.Grpc(
-        routes=to_grpc_routes(routes, scope), failure_accrual=to_failure_accrual(scope.settings)
-    )
+    grpc = pb.ProxyProtocol.Grpc(routes=to_grpc_routes(routes, scope), failure_accrual=_accrual(scope))
     return pb.ProxyProtocol(grpc=grpc)
 
 
