@@ -10,9 +10,9 @@ from grpclib.const import Status
 
 from controller.grpc.transport.frames import ErrorCode
 from controller.grpc.transport.headers import Pairs
-from controller.grpc.transport.http2 import Stream
 from controller.grpc.transport.messages import PREFIX_SIZE, Deframer
 from controller.grpc.transport.responses import GRPC_HEAD, trailers
+from controller.grpc.transport.sending import Stream
 from controller.grpc.transport.services import Method, MethodHooks
 
 

@@ -38,15 +38,17 @@ from controller.grpc.transport.events import (
 )
 from controller.grpc.transport.frames import ErrorCode
 from controller.grpc.transport.headers import HeaderMemo
-from controller.grpc.transport.http2 import Connection, Stream
+from controller.grpc.transport.http2 import Connection
 from controller.grpc.transport.limits import Limits
 from controller.grpc.transport.messages import PREFIX_SIZE, BadMessage, prefix, sole_message
 from controller.grpc.transport.opening import Opening, interpret
 from controller.grpc.transport.responses import OK_TRAILERS
+from controller.grpc.transport.sending import Stream
 from controller.grpc.transport.services import Method, PublishedFunction, Routes
 from controller.grpc.transport.timers import Timers
 
 _LEAVING_PING = b"leaving!"
+_OVER = object()  # in place of the call of a stream that still has to be read to its end
 _KEEPALIVE_PING = b"stillon?"
 
 
@@ -303,7 +305,7 @@ class CallConnection:
         call = stream.call
         if isinstance(call, Call):
             self._end_call(call, now)
-        elif isinstance(stream.head.call, Opening) and stream.head.call.method is not None:
+        elif call is None and isinstance(stream.head.call, Opening) and stream.head.call.method is not None:
             stream.head.call.method.hooks.cancelled(now - stream.opened)  # it had not even sent its message
 
     def _on_pong(self, payload: bytes) -> None:
@@ -402,7 +404,7 @@ class CallConnection:
     def _end_call(self, call: Call, now: float) -> None:
         """The one place where a call is over."""
         stream = call.stream
-        stream.call = None
+        stream.call = _OVER
         self._blocked.pop(call, None)
         if call.tick:
             self._shared.timers.cancel(call)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from controller.grpc.transport.http2 import Stream
+    from controller.grpc.transport.sending import Stream
 
 
 class RequestReceived(msgspec.Struct, gc=False):

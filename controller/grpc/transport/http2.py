@@ -10,11 +10,9 @@ new requests, so that whoever calls it can let others have a turn: the rest of t
 1) *Streams.* A stream is in `streams` while either side may still send. An id that is not there was used before
    (`<= _last_id`) or is still free. `_recent` remembers the last few that were closed, and by whom: what arrives late
    for one that *we* closed is no fault of the client's.
-2) *Sending windows.* A stream keeps only the difference to the initial window (`credit`), so that a SETTINGS frame
-   that changes the initial window costs the same with one stream and with ten thousand.
-3) *Errors.* Frame handlers raise `_StreamFault` or `_ConnectionFault`; only `next_events` catches them. Faults are
+2) *Errors.* Frame handlers raise `_StreamFault` or `_ConnectionFault`; only `next_events` catches them. Faults are
    counted: a client that makes us reset streams pays from the same bucket as one that resets them itself.
-4) *Leaving.* `announce_leaving` says that we will go (GOAWAY with the largest id), `leave` names the last stream that
+3) *Leaving.* `announce_leaving` says that we will go (GOAWAY with the largest id), `leave` names the last stream that
    we took; in between the client learns of it, and nothing that it sent is lost.
 
 Priorities are ignored and nothing is pushed.
@@ -22,7 +20,6 @@ Priorities are ignored and nothing is pushed.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from controller.grpc.transport import frames
@@ -42,33 +39,13 @@ from controller.grpc.transport.headers import (
     HeaderDecoder,
     HeaderMemo,
     Malformed,
-    RequestHead,
     TooLarge,
     Undecodable,
     check_trailers,
 )
 from controller.grpc.transport.limits import Limits, TokenBucket
+from controller.grpc.transport.sending import Sender, Stream
 from controller.grpc.transport.windows import ReceiveWindow
-
-_RECENT = 64
-_EMPTY_TABLE = b"\x20"  # a dynamic table size update to 0 (RFC 7541, 6.3)
-
-
-class Stream:
-    """One request and its response, as far as HTTP/2 knows it. `call` belongs to the layer above."""
-
-    __slots__ = ("call", "credit", "expected", "head", "id", "local_open", "opened", "remote_open", "window")
-
-    def __init__(self, stream_id: int, head: RequestHead, opened: float) -> None:
-        self.id = stream_id
-        self.head = head
-        self.opened = opened
-        self.credit = 0  # the sending window, less the connection's initial one
-        self.window: ReceiveWindow | None = None  # made for the first body that does not end at once
-        self.expected = head.content_length  # what is still to come of it
-        self.remote_open = True
-        self.local_open = True
-        self.call: object | None = None
 
 
 class _StreamFault(Exception):
@@ -84,7 +61,7 @@ class _ConnectionFault(Exception):
         self.code = code
 
 
-class Connection:
+class Connection(Sender):
     """The protocol state of one connection."""
 
     __slots__ = (
@@ -94,37 +71,25 @@ class Connection:
         "_buffer",
         "_empty_frames",
         "_events",
-        "_final_id",
         "_greeted",
         "_largest_credit",
-        "_last_id",
         "_limits",
         "_new_streams",
         "_now",
-        "_out",
         "_pings",
         "_pos",
-        "_recent",
         "_requests",
         "_resets",
         "_settings",
-        "_shrink_table",
         "_window",
         "decoder",
-        "failed",
-        "initial_window",
-        "max_frame_size",
-        "out_size",
         "refused",
-        "send_window",
-        "streams",
     )
 
     def __init__(self, limits: Limits, memo: HeaderMemo) -> None:
+        super().__init__()
         self._limits = limits
         self.decoder = HeaderDecoder(memo)
-        self.streams: dict[int, Stream] = {}
-        self.failed = False
         self.refused = 0  # streams turned away
         # Input: unread bytes begin at `_pos`.
         self._buffer = b""
@@ -133,9 +98,6 @@ class Connection:
         self._block: list[bytes] = []  # a header block that CONTINUATION frames go on with
         self._block_stream = 0
         self._block_flags = 0
-        self._last_id = 0
-        self._final_id = frames.LARGEST_STREAM_ID
-        self._recent: deque[int] = deque(maxlen=_RECENT)  # closed streams; negative if closed by us
         self._window = ReceiveWindow(limits.connection_window)
         self._events: list[Event] = []
         self._now = 0.0
@@ -145,14 +107,7 @@ class Connection:
         self._pings = TokenBucket(limits.pings_per_second, limits.pings_burst)
         self._settings = TokenBucket(limits.settings_per_second, limits.settings_burst)
         self._empty_frames = TokenBucket(limits.empty_frames_per_second, limits.empty_frames_burst)
-        # Output.
-        self.out_size = 0
-        self._out: list[bytes] = []
-        self.send_window = frames.DEFAULT_WINDOW
-        self.initial_window = frames.DEFAULT_WINDOW
         self._largest_credit = 0
-        self.max_frame_size = frames.DEFAULT_MAX_FRAME_SIZE
-        self._shrink_table = False
         self._greet()
 
     def _greet(self) -> None:
@@ -449,8 +404,7 @@ class Connection:
                 raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE {value}")
             self.max_frame_size = value
         elif setting == Setting.HEADER_TABLE_SIZE:
-            # We never use the table; but a client that allows less than the default has to be told (RFC 7541, 4.2).
-            self._shrink_table = True
+            self._table_limited = True
         elif setting == Setting.ENABLE_PUSH and value > 1:
             raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH {value}")
 
@@ -523,83 +477,6 @@ class Connection:
         if start == stop or self._buffer[start] >= stop - start:
             raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
         return start + 1, stop - self._buffer[start]
-
-    # Output.
-
-    def data_to_send(self) -> bytes:
-        """All that has to be sent, in order, as one piece. It is the caller's from now on."""
-        if not self._out:
-            return b""
-        data = b"".join(self._out)
-        self._out.clear()
-        self.out_size = 0
-        return data
-
-    def _send(self, data: bytes) -> None:
-        self._out.append(data)
-        self.out_size += len(data)
-
-    def room(self, stream: Stream) -> int:
-        """How many bytes of data may be sent on the stream now; not above zero means none."""
-        return min(self.send_window, self.initial_window + stream.credit)
-
-    def send_headers(self, stream: Stream, block: bytes, *, end_stream: bool = False) -> None:
-        """Send a header block. It may use no dynamic table: none is kept."""
-        if self._shrink_table:
-            self._shrink_table = False
-            block = _EMPTY_TABLE + block
-        self._send(frames.headers_frames(stream.id, block, end_stream=end_stream, max_frame_size=self.max_frame_size))
-        if end_stream:
-            self._end_local(stream)
-
-    def send_data(self, stream: Stream, prefix: bytes, data: bytes | memoryview, *, end_stream: bool = False) -> None:
-        """Send prefix and data as one DATA frame; the caller has asked `room` and minds `max_frame_size`."""
-        size = len(prefix) + len(data)
-        self.send_window -= size
-        stream.credit -= size
-        flags = frames.END_STREAM if end_stream else 0
-        self._out += (frames.frame_header(size, FrameType.DATA, flags, stream.id) + prefix, data)  # type: ignore[arg-type]  # join takes both
-        self.out_size += size + frames.FRAME_HEADER_SIZE
-        if end_stream:
-            self._end_local(stream)
-
-    def _end_local(self, stream: Stream) -> None:
-        stream.local_open = False
-        if stream.remote_open:
-            # RFC 9113, 8.1: the response is complete, the rest of the request is not wanted.
-            self._reset_by_us(stream.id, ErrorCode.NO_ERROR)
-        else:
-            self._forget(stream)
-
-    def reset(self, stream: Stream, code: ErrorCode) -> None:
-        """End a stream without a response. There is no event for it."""
-        self._reset_by_us(stream.id, code)
-
-    def _reset_by_us(self, stream_id: int, code: int) -> None:
-        stream = self.streams.pop(stream_id, None)
-        if stream is not None:
-            stream.local_open = stream.remote_open = False
-        self._recent.append(-stream_id)
-        self._send(frames.reset_frame(stream_id, code))
-
-    def _forget(self, stream: Stream) -> None:
-        stream.local_open = stream.remote_open = False
-        if self.streams.pop(stream.id, None) is not None:
-            self._recent.append(stream.id)
-
-    def ping(self, payload: bytes) -> None:
-        """Ask the client for a sign of life; `PingAcknowledged` with the same eight bytes is the answer."""
-        self._send(frames.ping_frame(payload, ack=False))
-
-    def announce_leaving(self) -> None:
-        """Say that we are going to leave: what the client sent before it knew is still taken."""
-        self._send(frames.goaway_frame(frames.LARGEST_STREAM_ID, ErrorCode.NO_ERROR))
-
-    def leave(self) -> None:
-        """Take no more streams than those that were opened so far."""
-        if not self.failed and self._final_id == frames.LARGEST_STREAM_ID:
-            self._final_id = self._last_id
-            self._send(frames.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
 
     def fail(self, code: ErrorCode, reason: str) -> None:
         """End the connection: say why, and take nothing more. The streams that were open are lost."""
