@@ -33,6 +33,8 @@ with _as_if_not_installed("rich", "click", "pygments"):
 
     from controller import app
     from controller.runtime import log
+    from controller.runtime.certs import CertificateError
+    from controller.runtime.endpoint import BadConfiguration
     from controller.runtime.errors import KubernetesError
     from controller.runtime.listen import BindError
     from controller.runtime.shutdown import ShutdownError
@@ -40,7 +42,7 @@ with _as_if_not_installed("rich", "click", "pygments"):
 _log = log.get_logger(__name__)
 
 # What an operator can do something about; the message says what, and a traceback would hide it.
-_EXPLAINED = (BindError, KubernetesError, ShutdownError)
+_EXPLAINED = (BadConfiguration, BindError, CertificateError, KubernetesError, ShutdownError)
 
 
 def run_controller(flags: RunFlags) -> int:

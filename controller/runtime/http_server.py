@@ -136,7 +136,8 @@ class _Server:
         if stream is not None:
             connection = _Connection(stream, transport, self._limits)
             app = cast("ASGIFramework", partial(connection.run_app, self._app))
-            await TCPServer(ASGIWrapper(app), self._config, self._context, {}, connection).run()
+            with connection.scope:
+                await TCPServer(ASGIWrapper(app), self._config, self._context, {}, connection).run()
 
     async def _shake_hands(self, transport: trio.SocketStream, tls: Tls) -> ByteStream | None:
         try:
@@ -156,14 +157,18 @@ class _Connection(anyio.abc.SocketStream):
 
     It knows whether a request is being handled, because the application is called through it. While none is, what is
     received is the beginning of the next one, and its headers have to be complete in time.
+
+    When nothing more is going to come and no request is being handled, `scope` is cancelled: anycorn would wait for
+    its keep-alive timer before it lets go of the connection.
     """
 
     def __init__(self, stream: ByteStream, transport: trio.SocketStream, limits: HttpLimits) -> None:
         self._stream = stream
         self._transport = transport
         self._limits = limits
+        self.scope = trio.CancelScope()
         self._requests = 0
-        self._no_request = trio.Event()
+        self._ended = False  # whether nothing more is going to be received
         self._headers_due = trio.current_time() + limits.header_timeout
         self._receiving = trio.CancelScope()
 
@@ -188,31 +193,39 @@ class _Connection(anyio.abc.SocketStream):
             await app(scope, receive, send)
         finally:
             self._requests -= 1
-            if not self._requests:
-                self._no_request.set()
-                self._no_request = trio.Event()
+            self._let_go_if_idle()
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         with trio.CancelScope(deadline=self._headers_due) as self._receiving:
-            data = await self._receive(max_bytes)
-            if not self._requests and self._headers_due == math.inf and not self._is_http2:
-                self._headers_due = trio.current_time() + self._limits.header_timeout
-            return data
+            return await self._receive(max_bytes)
+        self._end()
         raise TimeoutError
 
     async def _receive(self, max_bytes: int) -> bytes:
         try:
             data = await self._stream.receive_some(max_bytes)
         except trio.ClosedResourceError as error:
+            self._end()
             raise anyio.ClosedResourceError from error
         except trio.BrokenResourceError as error:
+            self._end()
             raise anyio.BrokenResourceError from error
         if data:
+            if not self._requests and self._headers_due == math.inf and not self._is_http2:
+                self._headers_due = trio.current_time() + self._limits.header_timeout
             return bytes(data)
-        # A client may close its side after the request and still wait for the answer.
-        while self._requests:
-            await self._no_request.wait()
+        # A client may close its side after a request, and still wait for the answer.
+        self._end()
         raise anyio.EndOfStream
+
+    def _end(self) -> None:
+        """Nothing more is going to be received."""
+        self._ended = True
+        self._let_go_if_idle()
+
+    def _let_go_if_idle(self) -> None:
+        if self._ended and not self._requests:
+            self.scope.cancel()
 
     @property
     def _is_http2(self) -> bool:

@@ -183,7 +183,7 @@ async def test_an_early_client_waits_for_its_answer() -> None:
 
 # runtime A6
 @pytest.mark.parametrize("sent", [b"", b"GET /live HTTP/1.1\r\nhos"])
-async def test_a_client_that_says_too_little_is_closed(autojump_clock: object, sent: bytes) -> None:
+async def test_a_client_that_says_too_little_is_closed(socket_clock: object, sent: bytes) -> None:
     """After two seconds; whoever asks properly meanwhile is answered."""
     async with serving() as server, await server.connect() as stalled:
         connected = trio.current_time()
@@ -193,7 +193,7 @@ async def test_a_client_that_says_too_little_is_closed(autojump_clock: object, s
         assert trio.current_time() - connected == pytest.approx(2, abs=0.01)
 
 
-async def test_slow_drops_do_not_help(autojump_clock: object) -> None:
+async def test_slow_drops_do_not_help(socket_clock: object) -> None:
     """The two seconds are for the whole header, not for each part of it."""
     async with serving() as server, await server.connect() as stalled, trio.open_nursery() as nursery:
         connected = trio.current_time()
@@ -209,7 +209,7 @@ async def test_slow_drops_do_not_help(autojump_clock: object) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_an_idle_connection_is_closed(autojump_clock: object) -> None:
+async def test_an_idle_connection_is_closed(socket_clock: object) -> None:
     """A connection may ask again within two seconds, and is closed after two idle ones."""
     async with serving() as server, await server.connect() as stream:
         for _ in range(3):
@@ -421,7 +421,7 @@ async def status_of(admin: Admin, path: str, method: str, peer: str) -> int:
 
 
 # runtime A20
-async def test_running_out_of_descriptors_is_survived(autojump_clock: object, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_running_out_of_descriptors_is_survived(socket_clock: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """When accepting fails for want of a descriptor the server waits and goes on."""
     refusals = 3
 
@@ -446,7 +446,7 @@ async def test_running_out_of_descriptors_is_survived(autojump_clock: object, mo
 
 
 # runtime A21, R2
-async def test_probes_are_answered_until_the_drain_is_complete(autojump_clock: object) -> None:
+async def test_probes_are_answered_until_the_drain_is_complete(socket_clock: object) -> None:
     """From the first signal on `/ready` fails; `/live` answers as long as anything else still runs."""
     admin = Admin(CollectorRegistry())
     seen = list[tuple[float, int, int]]()
