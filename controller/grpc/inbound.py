@@ -13,6 +13,7 @@ from controller.core.answer import Answer
 from controller.core.inbound import InboundServer, PortTarget
 from controller.grpc.gen.linkerd import inbound_pb2 as pb
 from controller.grpc.inbound_to_proto import Networks, to_server
+from controller.grpc.transport import Published, Service, Unary
 from controller.grpc.workload import parse_workload
 
 SERVICE = "io.linkerd.proxy.inbound.InboundServerPolicies"
@@ -53,6 +54,14 @@ class InboundServerPolicies:
     _policies: InboundPolicies
     # Stand in for the networks of an authorization that names none.
     _cluster_networks: Networks
+
+    def offered(self) -> Service:
+        """The service as a server takes it."""
+        return Service(
+            SERVICE,
+            unary={"GetPort": Unary(pb.PortSpec, self.get_port)},
+            published={"WatchPort": Published(pb.PortSpec, self.watch_port)},
+        )
 
     def get_port(self, request: pb.PortSpec) -> bytes:
         """The policy of the port as of now."""

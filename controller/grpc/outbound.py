@@ -29,6 +29,7 @@ from controller.grpc.gen.linkerd.net_pb2 import TcpAddress
 from controller.grpc.inbound import PolicyStream
 from controller.grpc.outbound_template import WireTemplate, make_template
 from controller.grpc.outbound_to_proto import OutboundDialect, to_outbound_policy
+from controller.grpc.transport import Published, Service, Unary
 from controller.grpc.workload import parse_workload
 
 SERVICE = "io.linkerd.proxy.outbound.OutboundPolicies"
@@ -107,6 +108,14 @@ class OutboundPoliciesService:
     @classmethod
     def create(cls, policies: OutboundPolicies, dialect: OutboundDialect) -> OutboundPoliciesService:
         return cls(policies, dialect.cluster_domain, OutboundEncoder(dialect))
+
+    def offered(self) -> Service:
+        """The service as a server takes it."""
+        return Service(
+            SERVICE,
+            unary={"Get": Unary(pb.TrafficSpec, self.get)},
+            published={"Watch": Published(pb.TrafficSpec, self.watch)},
+        )
 
     def get(self, request: pb.TrafficSpec) -> bytes:
         """The policy of the target as of now."""

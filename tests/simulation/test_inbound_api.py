@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
@@ -13,20 +11,8 @@ from google.protobuf.message import Message
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from controller.core.cluster import ClusterConfig
-from controller.core.inbound import InboundServer, PortTarget
-from controller.core.network import IPNet
 from controller.grpc.gen.linkerd import inbound_pb2 as pb
-from controller.grpc.inbound import InboundServerPolicies
-from controller.index.inbound import KINDS, InboundIndex
-from controller.indexer.actor import Indexer
-from controller.indexer.publications import Publications
-from controller.k8s.events import Applied, Deleted, Reset
-from controller.k8s.kinds import WATCHED
-from controller.k8s.meta import ObjectKey
-from controller.k8s.resource import ResourceType
 from tests.manifests import (
-    Manifest,
     accepted,
     accepted_limit,
     authorization_policy,
@@ -42,9 +28,8 @@ from tests.manifests import (
     server_ref,
     service_account_ref,
 )
+from tests.policy_cluster import PolicyCluster
 
-TYPES = {(kind.resource.api_version, kind.resource.kind): kind.resource for kind in WATCHED}
-CONFIG = ClusterConfig(probe_networks=(IPNet(IPv4Address(0), 0), IPNet(IPv6Address(0), 0)))
 EXTERNAL = '{"ns":"ns", "external_workload":"wkld-1"}'
 
 ANYONE = {"unauthenticated": {}}
@@ -105,44 +90,8 @@ class Proxy:
         return not self.messages and self.ended is None
 
 
-@attrs.define(eq=False)
-class Policies:
-    publications: Publications[PortTarget, InboundServer]
-    ready: bool = False
-
-    def lookup(self, target: PortTarget) -> Any:
-        return self.publications.lookup(target)
-
-    def subscribe(self, target: PortTarget, observer: Any) -> Any:
-        return self.publications.subscribe(target, observer)
-
-
-class Cluster:
-    """Objects, a controller that watches them, and proxies that ask it."""
-
-    def __init__(self, config: ClusterConfig = CONFIG) -> None:
-        publications = Publications[PortTarget, InboundServer](InboundIndex(config))
-        self.policies = Policies(publications)
-        self.service = InboundServerPolicies(self.policies, config.cluster_networks)
-        self.indexer = Indexer(((KINDS, publications),), lambda _: None)
-
-    def sync(self) -> None:
-        """Complete the first, empty list of every kind."""
-        self.indexer.apply([Reset(kind.resource.model, ()) for kind in WATCHED])
-        self.policies.ready = True
-
-    def apply(self, *manifests: Manifest) -> None:
-        for manifest in manifests:
-            self.indexer.apply([Applied(self._type(manifest).decode(json.dumps(manifest).encode()))])
-
-    def delete(self, manifest: Manifest) -> None:
-        metadata = manifest["metadata"]
-        key = ObjectKey(metadata["namespace"], metadata["name"])
-        self.indexer.apply([Deleted(self._type(manifest).model, key)])
-
-    @staticmethod
-    def _type(manifest: Manifest) -> ResourceType[Any]:
-        return TYPES[manifest["apiVersion"], manifest["kind"]]
+class Cluster(PolicyCluster):
+    """A cluster with proxies that ask its controller."""
 
     def watch(self, workload: str = "ns:web", port: int = 4191) -> Proxy:
         proxy = Proxy()

@@ -209,3 +209,15 @@ def test_an_answer_is_encoded_once(service: InboundServerPolicies, policies: Pol
 
     assert [id(message) for message in first.published] == [id(message) for message in second.published]
     assert service.get_port(request) is first.published[0]
+
+
+def test_the_whole_service_is_offered(service: InboundServerPolicies) -> None:
+    """Every method of the definition is offered under its name, with its request type, unary or streaming as it is."""
+    offered = service.offered()
+    definition = pb.DESCRIPTOR.services_by_name["InboundServerPolicies"]
+
+    assert offered.name == definition.full_name
+    for methods, streaming in ((offered.unary, False), (offered.published, True)):
+        assert {name: method.request_type.DESCRIPTOR for name, method in methods.items()} == {
+            method.name: method.input_type for method in definition.methods if method.server_streaming is streaming
+        }
