@@ -101,8 +101,24 @@ class Body:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+@attrs.define(eq=False)
+class _Shared:
+    """Connections for ordinary requests, made with one TLS context."""
+
+    context: ssl.SSLContext
+    http: httpx.AsyncClient
+    users: int = 0
+    retired: bool = False
+
+    async def retire(self) -> None:
+        """Close now, or when the last user has finished."""
+        self.retired = True
+        if not self.users:
+            await self.http.aclose()
+
+
 class KubeClient:
-    """Talks to one API server as one user."""
+    """Talks to one API server as one user. Raises `BadConfiguration` at once if its certificates cannot be read."""
 
     def __init__(
         self,
@@ -120,9 +136,10 @@ class KubeClient:
         self._limits = limits
         self._user_agent = f"{user_agent} ({platform.system().lower()}/{platform.machine()})"
         self._tls = TlsContexts(endpoint.tls, clock.monotonic)
+        self._tls.current()
         self._transport = transport or self._new_transport
         self._base = endpoint.server.rstrip("/")
-        self._shared: tuple[ssl.SSLContext, httpx.AsyncClient] | None = None
+        self._shared: _Shared | None = None
         self._warnings: set[str] = set()
 
     async def __aenter__(self) -> KubeClient:
@@ -133,10 +150,9 @@ class KubeClient:
 
     async def aclose(self) -> None:
         """Close the shared connections."""
-        if self._shared is not None:
-            _, http = self._shared
-            self._shared = None
-            await http.aclose()
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.http.aclose()
 
     @property
     def namespace(self) -> str:
@@ -148,19 +164,18 @@ class KubeClient:
     async def list_page(self, path: str, params: Mapping[str, str]) -> bytes:
         """Ask for a page of a list and return its body."""
         doing = f"listing {path}"
-        http = await self._shared_http()
-        with _deadline(self._limits.page, doing, "a page of a list"):
-            async with self._exchange(
-                http, "GET", path, params, doing=doing, headers={"Accept-Encoding": self._encoding()}
-            ) as body:
-                page = await body.read(MAX_BODY)
+        headers = {"Accept-Encoding": self._encoding()}
+        async with self._shared_http() as http:
+            with _deadline(self._limits.page, doing, "a page of a list"):
+                async with self._exchange(http, "GET", path, params, doing=doing, headers=headers) as body:
+                    page = await body.read(MAX_BODY)
         return page
 
     @contextlib.asynccontextmanager
     async def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Body]:
         """Open a watch on a connection of its own."""
         async with (
-            self._new_http(self._context(), read=idle) as http,
+            self._new_http(await self._context(), read=idle) as http,
             self._exchange(
                 http,
                 "GET",
@@ -181,10 +196,15 @@ class KubeClient:
 
     # -- single requests --
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        return await self.request("GET", path, params=params)
+    async def get(self, path: str) -> bytes:
+        """Ask for something, with fresh credentials if the first are refused."""
+        try:
+            return await self.send("GET", path)
+        except Unauthenticated:
+            await self.refresh_credentials()
+            return await self.send("GET", path)
 
-    async def request(
+    async def send(
         self,
         method: str,
         path: str,
@@ -193,26 +213,17 @@ class KubeClient:
         body: bytes | None = None,
         content_type: str = _JSON,
     ) -> bytes:
-        """Send a request and return the body of the answer; with fresh credentials if the first are refused."""
-        try:
-            return await self._send(method, path, params, body, content_type)
-        except Unauthenticated:
-            await self.refresh_credentials()
-            return await self._send(method, path, params, body, content_type)
-
-    async def _send(
-        self, method: str, path: str, params: Mapping[str, str] | None, body: bytes | None, content_type: str
-    ) -> bytes:
+        """Send a request once, and return the body of the answer."""
         doing = f"{method} {path}"
-        http = await self._shared_http()
         headers = {"Accept-Encoding": self._encoding()}
         if body is not None:
             headers["Content-Type"] = content_type
-        with _deadline(self._limits.request, doing, "a request"):
-            async with self._exchange(
-                http, method, path, params or {}, doing=doing, headers=headers, content=body
-            ) as answer:
-                read = await answer.read(MAX_BODY)
+        async with self._shared_http() as http:
+            with _deadline(self._limits.request, doing, "a request"):
+                async with self._exchange(
+                    http, method, path, params or {}, doing=doing, headers=headers, content=body
+                ) as answer:
+                    read = await answer.read(MAX_BODY)
         return read
 
     # -- the exchange itself --
@@ -324,16 +335,27 @@ class KubeClient:
 
     # -- connections --
 
-    def _context(self) -> ssl.SSLContext:
-        return self._tls.current(self._endpoint.credentials.certificate())
+    async def _context(self) -> ssl.SSLContext:
+        credentials = self._endpoint.credentials
+        await credentials.authorization()  # a plugin may give us a certificate along with it, or nothing else
+        return self._tls.current(credentials.certificate())
 
-    async def _shared_http(self) -> httpx.AsyncClient:
-        context = self._context()
-        if self._shared is None or self._shared[0] is not context:
-            old, self._shared = self._shared, (context, self._new_http(context, read=None))
+    @contextlib.asynccontextmanager
+    async def _shared_http(self) -> AsyncGenerator[httpx.AsyncClient]:
+        """Lend the connections that ordinary requests share. New certificates mean new ones; old ones end unused."""
+        context = await self._context()
+        if self._shared is None or self._shared.context is not context:
+            old, self._shared = self._shared, _Shared(context, self._new_http(context, read=None))
             if old is not None:
-                await old[1].aclose()
-        return self._shared[1]
+                await old.retire()
+        shared = self._shared
+        shared.users += 1
+        try:
+            yield shared.http
+        finally:
+            shared.users -= 1
+            if shared.retired and not shared.users:
+                await shared.http.aclose()
 
     def _new_http(self, context: ssl.SSLContext, *, read: float | None) -> httpx.AsyncClient:
         return httpx.AsyncClient(
