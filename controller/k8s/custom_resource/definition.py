@@ -83,8 +83,8 @@ class Definition:
         names.check_version(self.version)
         names.check_kind(self.kind)
         names.check_kind(self.list_kind)
-        names.check_label("plural", self.plural)
         names.check_label("singular", self.singular)
+        names.check_label("plural", self.plural)
         for name in self.short_names:
             names.check_label("short name", name)
         for name in self.categories:

@@ -175,7 +175,7 @@ def _tagged_union(structs: Sequence[type[msgspec.Struct]], place: _Place) -> Jso
         assert isinstance(value, str)
         tags.append(value)
         node = _struct(struct, place)
-        own, required = node["properties"], node.get("required", [])
+        own, required = node.get("properties", {}), node.get("required", [])
         assert isinstance(own, dict)
         assert isinstance(required, list)
         for field, schema in own.items():

@@ -36,7 +36,7 @@ def _problems(node: JsonObject, path: str) -> Iterator[tuple[str, str]]:
         yield path, "additionalProperties: false is forbidden; unknown fields are pruned"
     if node.get("x-kubernetes-list-type") == "map":
         yield from _bad_map_keys(node, path)
-    yield from _logic(node, path)
+    yield from _logic(node, node, path)
     if node.get("x-kubernetes-list-type") in ("set", "atomic") and _has_transition_rule(node.get("items")):
         yield f"{path}[]", "oldSelf has no meaning for the items of a set or an atomic list"
     for name, child in _children(node):
@@ -85,12 +85,13 @@ def _bad_map_keys(node: JsonObject, path: str) -> Iterator[tuple[str, str]]:
             yield path, f"the map key {key} is neither required nor has it a default"
 
 
-def _logic(node: JsonObject, path: str) -> Iterator[tuple[str, str]]:
+def _logic(node: JsonObject, outside: JsonObject, path: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with the branches of the node, whose fields must all be specified `outside` of logic."""
     for keyword in ("anyOf", "oneOf", "allOf", "not"):
         branches = node.get(keyword, [])
         for index, branch in enumerate(branches if isinstance(branches, list) else [branches]):
             if isinstance(branch, dict) and not _is_int_or_string(node, keyword, branch):
-                yield from _logic_branch(branch, node, f"{path}({keyword} {index})")
+                yield from _logic_branch(branch, outside, f"{path}({keyword} {index})")
 
 
 def _is_int_or_string(node: JsonObject, keyword: str, branch: JsonObject) -> bool:
@@ -101,7 +102,7 @@ def _is_int_or_string(node: JsonObject, keyword: str, branch: JsonObject) -> boo
 
 def _logic_branch(branch: JsonObject, outside: JsonObject, path: str) -> Iterator[tuple[str, str]]:
     yield from ((path, f"{keyword} is forbidden inside logic") for keyword in _ONLY_OUTSIDE_LOGIC if keyword in branch)
-    yield from _logic(branch, path)
+    yield from _logic(branch, outside, path)
     known = dict(_children(outside))
     for name, child in _children(branch):
         if name not in known:
