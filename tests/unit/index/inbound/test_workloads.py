@@ -212,7 +212,7 @@ def test_a_pod_and_its_servers_may_change_at_once() -> None:
 
 
 def test_a_pod_that_moves_between_equal_answers_is_not_news() -> None:
-    """A default policy spelled out equals the same one left out, and one Server with routes is the same for all pods."""
+    """A default policy spelled out equals the same one left out; where a route is, probes do not matter."""
     index = index_of(pod("pod-0", container(live=(8080, "/a"))), server(), http_route(), cluster=LIVE)
     index.watch(POD_8080)
     index.watch(target(port=7070))
