@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import assert_never
 
 import attrs
 
@@ -85,6 +86,8 @@ class Authentications:
                 return (required,)
             case AuthenticationKey(key=key):
                 return self._mesh_tls.get(key)
+            case _:
+                assert_never(required)
 
     def counts(self) -> Mapping[str, AuthenticationCounts]:
         mesh_tls = Counter([key.namespace for key in self._mesh_tls])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from controller.core.cluster import ClusterConfig, DefaultPolicy
 from controller.core.identity import IdentitySuffix
 from controller.core.inbound import (
@@ -48,6 +50,8 @@ def default_authorizations(policy: DefaultPolicy, cluster: ClusterConfig) -> Aut
             client = ClientAuthorization(_cluster_networks(cluster), ANYONE_IN_THE_MESH)
         case DefaultPolicy.CLUSTER_UNAUTHENTICATED:
             client = ClientAuthorization(_cluster_networks(cluster), Unauthenticated())
+        case _:
+            assert_never(policy)
     return ((DefaultRef(policy.value), client),)
 
 
@@ -64,6 +68,8 @@ def authenticated(policy: DefaultPolicy) -> DefaultPolicy:
             return DefaultPolicy.CLUSTER_AUTHENTICATED
         case DefaultPolicy.DENY | DefaultPolicy.AUDIT:
             return policy
+        case _:
+            assert_never(policy)
 
 
 def default_http_routes(probes: tuple[str, ...], cluster: ClusterConfig) -> tuple[HttpRoute, ...]:

@@ -19,6 +19,7 @@ Answers are shared as far as they are equal: see `cells`. This package does no I
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import attrs
 
@@ -93,6 +94,8 @@ class InboundIndex:
                         self._apply(resource)
                     for key in removed:
                         self._remove(kind, key)
+                case _:
+                    assert_never(event)
         return self._resources.settle().targets()
 
     def _apply(self, resource: Resource) -> None:

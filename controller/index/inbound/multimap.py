@@ -33,9 +33,6 @@ class Multimap(Generic[K, N, V]):
         """The values of a key, to be read and not kept."""
         return self._values.get(key) or _NOTHING  # type: ignore[return-value]  # empty, so of every type
 
-    def __len__(self) -> int:
-        return len(self._values)
-
 
 def put_in(values: dict[K, V], key: K, value: V | None) -> bool:
     """Set a value or, with `None`, remove it; say whether that changed anything."""

@@ -6,7 +6,7 @@ Putting a policy together looks at no part but its own, and every change names t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import attrs
 
@@ -114,6 +114,8 @@ class Parts:
             case RouteTarget() as target:
                 route = self.routes.get(target)
                 return route.servers if route else ()
+            case _:
+                assert_never(form.target)
 
     def put_rate_limit(self, name: str, form: RateLimitForm | None) -> Iterable[str]:
         before = self.rate_limits.pop(name, None)

@@ -40,11 +40,6 @@ class Policies:
                 entry.policy = None
                 self._touched[entry] = None
 
-    @property
-    def touched(self) -> bool:
-        """Whether there is anything to settle."""
-        return bool(self._touched)
-
     def settle(self, changes: Changes) -> None:
         """Bring the cells of the touched Servers up to date."""
         touched, self._touched = self._touched, {}

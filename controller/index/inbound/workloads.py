@@ -114,12 +114,11 @@ class Workloads:
                     changes.move_port(port, self._cell_of(group, port.number))
         self._disputed.clear()
         for name in self._altered:
-            self._regroup(name, changes)
+            if name in self._watches:  # else it went later in the same batch
+                self._regroup(name, changes)
         self._altered.clear()
 
     def _regroup(self, name: str, changes: Changes) -> None:
-        workload = self._members.get(name)
-        if workload is not None and name in self._watches:
-            group = self._group_of(workload)
-            for number, watch in self._watches[name].items():
-                changes.move_watch(watch, self._port_of(group, number))
+        group = self._group_of(self._members[name])
+        for number, watch in self._watches[name].items():
+            changes.move_watch(watch, self._port_of(group, number))

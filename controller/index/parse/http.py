@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import assert_never
 
 import paula  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
@@ -59,6 +60,8 @@ def parse_path(match: gateway.HttpPathMatch) -> core.PathMatch:
             return core.PathRegex(parse_field("value", parse_regex, value))
         case "PathPrefix" | None:
             return core.PathPrefix(parse_field("value", parse_absolute_path, value))
+        case _:
+            assert_never(match.type)
 
 
 def parse_header(match: gateway.HttpHeaderMatch) -> core.HeaderMatch:
@@ -68,6 +71,8 @@ def parse_header(match: gateway.HttpHeaderMatch) -> core.HeaderMatch:
             return core.HeaderRegex(name, parse_field("value", parse_regex, match.value))
         case "Exact" | None:
             return core.HeaderExact(name, parse_field("value", parse_header_value, match.value).encode())
+        case _:
+            assert_never(match.type)
 
 
 def parse_query_param(match: gateway.HttpQueryParamMatch) -> core.QueryParamMatch:
@@ -76,6 +81,8 @@ def parse_query_param(match: gateway.HttpQueryParamMatch) -> core.QueryParamMatc
             return core.QueryParamRegex(match.name, parse_field("value", parse_regex, match.value))
         case "Exact" | None:
             return core.QueryParamExact(match.name, match.value)
+        case _:
+            assert_never(match.type)
 
 
 def parse_http_match(match: gateway.HttpRouteMatch) -> core.HttpRouteMatch:

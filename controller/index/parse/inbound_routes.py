@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import attrs
 
@@ -73,6 +73,8 @@ def parse_inbound_route(resource: AnyRoute) -> RouteForm:
                     created=resource.metadata.creation_timestamp,
                 ),
             )
+        case _:
+            assert_never(resource)
 
 
 def _form(resource: AnyRoute, route: InboundRoute) -> RouteForm:
