@@ -82,11 +82,14 @@ class Api:
             endpoint = self.catalog.endpoint(place.group, place.version, place.plural)
             if endpoint is None:
                 return self._unknown(place)
-            answer = yield from self._handle_object(request, endpoint, place, at)
         except Refused as refused:
             return refuse(refused)
+        try:
+            answer = yield from self._handle_object(request, endpoint, place, at)
+        except Refused as refused:
+            answer = refuse(refused)
         if isinstance(answer, Response) and endpoint.version.deprecation:
-            answer = attrs.evolve(answer, warnings=(*answer.warnings, endpoint.version.deprecation))
+            answer = attrs.evolve(answer, warnings=(endpoint.version.deprecation, *answer.warnings))
         return answer
 
     def _handle_other(self, request: Request) -> Response:
@@ -94,9 +97,9 @@ class Api:
         if found is not None:
             return found
         parts = request.path.strip("/").split("/")
-        if parts[0] == "apis" and len(parts) > 1 and not self._is_builtin(parts[1]):
-            return NOT_FOUND
-        raise unknown_path()
+        if parts[0] in ("api", "version") or (parts[0] == "apis" and len(parts) > 1 and self._is_builtin(parts[1])):
+            raise unknown_path()
+        return NOT_FOUND
 
     def _is_builtin(self, group: str) -> bool:
         return any(kind.group == group and not kind.custom for kind in self.catalog)
@@ -113,9 +116,9 @@ class Api:
         if place.subresource:
             return (yield from self._handle_subresource(request, endpoint, place, at))
         match request.method, bool(place.name):
-            case "GET" | "HEAD", True if not request.flag("watch"):
+            case "GET", True if not request.flag("watch") and "/watch/" not in request.path:
                 return (yield from self._get(request, endpoint, place, at))
-            case "GET" | "HEAD", _:
+            case "GET", _:
                 return (yield from self._list_or_watch(request, endpoint, place, at))
             case "POST", False:
                 return self._written(request, endpoint, (yield from self.writer.create(request, endpoint, place)))
@@ -137,7 +140,7 @@ class Api:
         if kind.namespaced and not place.namespace:
             if place.name:
                 raise unknown_path()
-            if method not in ("GET", "HEAD"):
+            if method != "GET":
                 raise method_not_allowed()
 
     def _handle_subresource(self, request: Request, endpoint: Endpoint, place: Place, at: int | None) -> Steps[Answer]:
@@ -150,7 +153,7 @@ class Api:
         if place.subresource != "status" or not endpoint.version.status:
             raise unknown_path()
         match request.method:
-            case "GET" | "HEAD":
+            case "GET":
                 return (yield from self._get(request, endpoint, place, at))
             case "PUT":
                 return self._written(request, endpoint, (yield from self.writer.update(request, endpoint, place)))
@@ -181,7 +184,7 @@ class Api:
         return Response(200, view.single(stored), view.media_type)
 
     def _list_or_watch(self, request: Request, endpoint: Endpoint, place: Place, at: int | None) -> Steps[Answer]:
-        watching = request.flag("watch")
+        watching = request.flag("watch") or "/watch/" in request.path
         view = self._view(request, endpoint)
         options = parse_options(request, watching=watching)
         wanted = parse_filter(request, endpoint, place.namespace, place.name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -27,6 +28,14 @@ from controller.apiserver.status import (
 
 OBJECT_TYPES = (JSON, YAML)
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
+class Undecodable(Exception):
+    """An object cannot be read as its kind; what that means to the client depends on where it came from."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
 @attrs.frozen
@@ -63,9 +72,9 @@ def _json_error(body: bytes, error: Exception) -> str:
 
 
 def _unrecognized(body: bytes, kind: str, why: str) -> Refused:
-    start = body[:20].decode(errors="replace")
-    shown = f"{start}" if len(body) <= 24 else f"{body[:28].decode(errors='replace')} ..."
-    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown})")
+    shown = body[:30].decode(errors="replace") if body[:1] == b"{" else body[:30].hex() or "<empty>"
+    tail = " ..." if len(body) > 30 else ""
+    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown}{tail})")
 
 
 def yaml_loader() -> type[yaml.SafeLoader]:
@@ -123,10 +132,22 @@ def decode(body: bytes, content_type: str, endpoint: Endpoint, policy: str) -> D
     for field in ("kind", "apiVersion"):
         if kind.custom and not value.get(field):
             title = "Kind" if field == "kind" else "apiVersion"
-            shown = msgspec.json.encode(value).decode()
+            shown = body.decode(errors="replace")
             raise _unrecognized(body, kind.kind, f"Object '{title}' is missing in '{shown}'")
     _check_type(value, endpoint)
-    return shape(value, endpoint, policy, repeated)
+    with reading(endpoint):
+        return shape(value, endpoint, policy, repeated)
+
+
+@contextlib.contextmanager
+def reading(endpoint: Endpoint) -> Iterator[None]:
+    """Refuse a request whose body cannot be read as its kind."""
+    kind, version = endpoint.kind, endpoint.version
+    try:
+        yield
+    except Undecodable as error:
+        text = f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: {error.detail}'
+        raise bad_request(text) from None
 
 
 def _check_type(value: Object, endpoint: Endpoint) -> None:
@@ -154,7 +175,6 @@ def _check_type(value: Object, endpoint: Endpoint) -> None:
 def shape(value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str] = ()) -> Decoded:
     """Bring a value into the form of its kind: typed, pruned and with defaults."""
     kind, version = endpoint.kind, endpoint.version
-    prefix = f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: '
     try:
         if kind.custom:
             unknown = _shape_custom(value, endpoint)
@@ -163,12 +183,12 @@ def shape(value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str
             value = reader.read(value, version.schema)
             unknown = reader.unknown
     except Mismatch as mismatch:
-        raise bad_request(prefix + mismatch.message) from None
+        raise Undecodable(mismatch.message) from None
     value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
     value.setdefault("metadata", {})
     texts = [f'duplicate field "{path}"' for path in repeated] + [f'unknown field "{path}"' for path in unknown]
     if texts and policy == "Strict":
-        raise bad_request(f"{prefix}strict decoding error: {', '.join(texts)}")
+        raise Undecodable(f"strict decoding error: {', '.join(texts)}")
     kind.behaviour.defaults(value)
     return Decoded(value, tuple(texts) if policy != "Ignore" else ())
 
@@ -176,7 +196,6 @@ def shape(value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str
 def without_defaults(value: Object, endpoint: Endpoint, policy: str) -> Decoded:
     """Bring an applied configuration into the form of its kind, adding nothing to it."""
     kind, version = endpoint.kind, endpoint.version
-    prefix = f'{kind.kind} in version "{version.name}" cannot be handled as a {kind.kind}: '
     try:
         unknown = read_metadata(value)
         if kind.custom:
@@ -189,11 +208,11 @@ def without_defaults(value: Object, endpoint: Endpoint, policy: str) -> Decoded:
             value = reader.read_bare(value, version.schema)
             unknown += reader.unknown
     except Mismatch as mismatch:
-        raise bad_request(prefix + mismatch.message) from None
+        raise Undecodable(mismatch.message) from None
     value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
     texts = [f'unknown field "{path}"' for path in unknown]
     if texts and policy == "Strict":
-        raise bad_request(f"{prefix}strict decoding error: {', '.join(texts)}")
+        raise Undecodable(f"strict decoding error: {', '.join(texts)}")
     return Decoded(value, tuple(texts) if policy != "Ignore" else ())
 
 
@@ -211,6 +230,10 @@ def _shape_custom(value: Object, endpoint: Endpoint) -> list[str]:
 def read_metadata(value: Object) -> list[str]:
     """Bring `metadata` into its typed form; returns the fields it does not have."""
     reader = Reader("ObjectMeta")
-    metadata = reader.read(value.get("metadata") or {}, recorded.object_meta())
+    given = value.get("metadata")
+    if given is not None and not isinstance(given, dict):
+        found = {"list": "array", "str": "string", "bool": "bool"}.get(type(given).__name__, "number")
+        raise Mismatch(f"json: cannot unmarshal {found} into Go value of type v1.ObjectMeta")
+    metadata = reader.read(given or {}, recorded.object_meta())
     value["metadata"] = metadata
     return [f"metadata.{path}" for path in reader.unknown]

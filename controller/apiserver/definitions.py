@@ -9,12 +9,15 @@ import attrs
 
 from controller.apiserver.catalog import Catalog
 from controller.apiserver.jsonpath import custom_columns
-from controller.apiserver.kinds import CUSTOM, Kind, Version, dig
+from controller.apiserver.kinds import CUSTOM, Endpoint, Kind, Version, dig
+from controller.apiserver.managed import tracking
 from controller.apiserver.metadata import Environment, timestamp
+from controller.apiserver.options import WriteOptions
 from controller.apiserver.schema.node import ANYTHING, MISSING, Node
 from controller.apiserver.status import GroupResource, Object
 from controller.apiserver.store import Revision, Store
 
+_SELF = WriteOptions(kind="UpdateOptions", manager="kube-apiserver")
 DEFINITIONS = GroupResource("apiextensions.k8s.io", "customresourcedefinitions")
 
 
@@ -34,6 +37,8 @@ class Definitions:
         self.catalog.add(to_kind(value))
         accepted = accept(value, timestamp(self.environment.now()))
         if accepted is not None:
+            endpoint = Endpoint(kind, kind.versions[kind.storage])
+            tracking.on_update(accepted, value, endpoint, _SELF, self.environment, subresource="status")
             self.store.put(DEFINITIONS, accepted, stored.origin)
 
     def on_delete(self, kind: Kind, key: str) -> None:

@@ -22,7 +22,7 @@ from controller.apiserver.selectors import (
     parse_fields,
     parse_labels,
 )
-from controller.apiserver.status import Cause, Object, bad_request, expired, invalid
+from controller.apiserver.status import Cause, Object, Refused, bad_request, expired, invalid
 from controller.apiserver.store import Compacted, Revision, Store
 
 _MATCHES = ("Exact", "NotOlderThan", "")
@@ -119,7 +119,7 @@ def parse_options(request: Request, *, watching: bool) -> ListOptions:
     limit, timeout = request.number("limit"), request.number("timeoutSeconds")
     initial = query.get("sendInitialEvents")
     options = ListOptions(
-        revision=None if text == "" else _revision(text),
+        revision=None if text == "" else _revision(text, watching=watching),
         match=match,
         limit=max(limit or 0, 0),
         token=token,
@@ -133,8 +133,11 @@ def parse_options(request: Request, *, watching: bool) -> ListOptions:
     return options
 
 
-def _revision(text: str) -> int:
+def _revision(text: str, *, watching: bool) -> int:
     if not text.isascii() or not text.isdigit():
+        if watching:  # the API server has no better code for this
+            why = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+            raise Refused(500, "", f'resourceVersion: Invalid value: "{text}": {why}')
         raise bad_request(
             f'invalid resource version: resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
             "invalid syntax"
@@ -144,10 +147,13 @@ def _revision(text: str) -> int:
 
 def _list_problems(options: ListOptions, text: str) -> Iterator[Cause]:
     field = "resourceVersionMatch"
+    if options.match:
+        yield from _match_problems(options, text, field)
     if options.initial_events is not None:
         yield causes.forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
-    if not options.match:
-        return
+
+
+def _match_problems(options: ListOptions, text: str, field: str) -> Iterator[Cause]:
     if not text:
         yield causes.forbidden_field(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")
     if options.token:
@@ -162,6 +168,8 @@ def _watch_problems(options: ListOptions, _text: str) -> Iterator[Cause]:
     field = "resourceVersionMatch"
     if options.initial_events is not None and options.match != "NotOlderThan":
         yield causes.forbidden_field(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+        if options.match:
+            yield causes.not_supported(field, options.match, ("NotOlderThan",))
         return
     if options.match and options.initial_events is None:
         yield causes.forbidden_field(
@@ -181,7 +189,10 @@ def decode_token(token: str) -> tuple[int, str]:
     try:
         value = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         revision, start = value["rv"], value["start"]
-    except (ValueError, binascii.Error, msgspec.DecodeError, KeyError, TypeError) as error:
+    except KeyError:
+        text = "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+        raise bad_request(f"invalid continue token: {text}") from None
+    except (ValueError, binascii.Error, msgspec.DecodeError, TypeError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from None
     if not isinstance(revision, int) or not isinstance(start, str) or value.get("v") != "meta.k8s.io/v1":
         raise bad_request("continue key is not valid: server does not recognize this encoded version")

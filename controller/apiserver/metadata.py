@@ -12,6 +12,9 @@ from controller.apiserver.kinds import Kind
 from controller.apiserver.status import Cause, Object
 
 
+_STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+
+
 @attrs.frozen
 class Environment:
     """Clock and chance, handed in by whoever runs the server."""
@@ -30,8 +33,6 @@ def prepare_create(value: Object, kind: Kind, environment: Environment) -> None:
     metadata = value["metadata"]
     for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
         metadata.pop(field, None)
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"][:58] + environment.new_suffix()
     metadata["uid"] = environment.new_uid()
     metadata["creationTimestamp"] = timestamp(environment.now())
     if kind.behaviour.has_generation:
@@ -86,15 +87,12 @@ def check(value: Object, kind: Kind, field: str = "metadata") -> Iterator[Cause]
 
 def _check_owners(metadata: Object, field: str) -> Iterator[Cause]:
     controllers: list[str] = []
-    for index, owner in enumerate(metadata.get("ownerReferences") or ()):
-        where = f"{field}.ownerReferences[{index}]"
-        for part in ("kind", "name", "uid", "apiVersion"):
+    for owner in metadata.get("ownerReferences") or ():
+        where = f"{field}.ownerReferences"
+        for part in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(part):
-                yield (
-                    causes.invalid_value(f"{where}.{part}", owner.get(part, ""), "must not be empty")
-                    if part != "apiVersion"
-                    else causes.invalid_value(f"{where}.apiVersion", "", "version must not be empty")
-                )
+                text = "version must not be empty" if part == "apiVersion" else "must not be empty"
+                yield causes.invalid_value(f"{where}.{part}", "", text)
         if owner.get("controller"):
             controllers.append(f"{owner.get('kind', '')}/{owner.get('name', '')}")
     if len(controllers) > 1:
@@ -121,3 +119,14 @@ def check_update(value: Object, old: Object, field: str = "metadata") -> Iterato
                 + shown
                 + "}",
             )
+
+
+def finalizer_warnings(value: Object, old: Object | None) -> tuple[str, ...]:
+    """A hint for each new finalizer that two controllers might both choose."""
+    known = (old or {}).get("metadata", {}).get("finalizers") or ()
+    return tuple(
+        f"metadata.finalizers: {causes.quoted(entry)}: prefer a domain-qualified finalizer name to avoid accidental "
+        "conflicts with other finalizer writers"
+        for entry in value["metadata"].get("finalizers") or ()
+        if "/" not in entry and entry not in known and entry not in _STANDARD_FINALIZERS
+    )

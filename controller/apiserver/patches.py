@@ -8,7 +8,16 @@ import attrs
 import msgspec
 import yaml
 
-from controller.apiserver.decoding import Decoded, media_type, shape, yaml_loader
+from controller.apiserver import causes
+from controller.apiserver.decoding import (
+    Decoded,
+    Undecodable,
+    media_type,
+    reading,
+    shape,
+    without_defaults,
+    yaml_loader,
+)
 from controller.apiserver.effects import Steps
 from controller.apiserver.kinds import Endpoint
 from controller.apiserver.managed import tracking
@@ -16,7 +25,7 @@ from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
 from controller.apiserver.patching.strategic import strategic_merge
 from controller.apiserver.requests import Place, Request
-from controller.apiserver.status import Object, Refused, bad_request, unsupported_media_type
+from controller.apiserver.status import Object, Refused, bad_request, invalid, not_found, unsupported_media_type
 from controller.apiserver.store import object_key
 from controller.apiserver.writes import Writer, Written
 
@@ -46,7 +55,11 @@ def patch(writer: Writer, request: Request, endpoint: Endpoint, place: Place) ->
         if not isinstance(found, dict):
             raise bad_request("the patched value is not an object")
         _check_identity(found, old, endpoint)
-        return shape(found, endpoint, options.field_validation)
+        shown = msgspec.json.encode(found).decode()
+        try:
+            return shape(found, endpoint, options.field_validation)
+        except Undecodable as error:
+            raise invalid("", "", "", [causes.invalid_value("patch", shown, error.detail)]) from None
 
     return (yield from writer.change(produce, endpoint, place, options, retry=True))
 
@@ -57,7 +70,9 @@ def _patched(old: Object, body: Any, given: str, endpoint: Endpoint) -> Any:
             return json_patch(old, body)
         case "application/merge-patch+json":
             if not isinstance(body, dict):
-                raise bad_request("error decoding patch: json: cannot unmarshal array into Go value")
+                raise bad_request(
+                    "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+                )
             return merge_patch(old, body)
     if not isinstance(body, dict):
         raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
@@ -73,9 +88,15 @@ def _check_identity(value: Object, old: Object, endpoint: Endpoint) -> None:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({before})")
     if meta.get("namespace") != old["metadata"].get("namespace"):
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    if value.get("apiVersion") != endpoint.api_version or value.get("kind") != endpoint.kind.kind:
-        given = f"{value.get('apiVersion')}, Kind={value.get('kind')}"
-        raise bad_request(f"the patched object is of another type: {given}")
+    kind = endpoint.kind
+    wanted = {"kind": kind.kind, "apiVersion": endpoint.api_version}
+    found = [
+        causes.invalid_value(field, value.get(field), f"must be {expected}")
+        for field, expected in wanted.items()
+        if value.get(field) != expected
+    ]
+    if found:
+        raise invalid(kind.group, str(value.get("kind")), name, found)
 
 
 def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, options: WriteOptions) -> Steps[Written]:
@@ -86,8 +107,6 @@ def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, o
     stored = writer.store.get(kind.resource, object_key(place.namespace if kind.namespaced else "", place.name))
     if stored is None:
         if place.subresource:
-            from controller.apiserver.status import not_found
-
             raise not_found(kind.resource, place.name)
         return (yield from _create(writer, decoded, endpoint, place, options))
 
@@ -95,7 +114,8 @@ def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, o
         merged = tracking.apply(applied, old, endpoint, options, writer.environment, subresource=place.subresource)
         merged["metadata"]["resourceVersion"] = wanted or old["metadata"]["resourceVersion"]
         owners = merged["metadata"].pop("managedFields", None)
-        shaped = shape(merged, endpoint, "Ignore").value
+        with reading(endpoint):
+            shaped = shape(merged, endpoint, "Ignore").value
         if owners is not None:
             shaped["metadata"]["managedFields"] = owners
         return Decoded(shaped, decoded.warnings)
@@ -128,7 +148,8 @@ def _create(
     created = tracking.apply(decoded.value, None, endpoint, options, writer.environment)
     owners = created["metadata"].pop("managedFields", None)
     created["metadata"].pop("resourceVersion", None)
-    shaped = shape(created, endpoint, "Ignore").value
+    with reading(endpoint):
+        shaped = shape(created, endpoint, "Ignore").value
     if owners is not None:
         shaped["metadata"]["managedFields"] = owners
     prepared = Decoded(shaped, decoded.warnings)
@@ -172,9 +193,8 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place, opti
 
 def bare(value: Object, endpoint: Endpoint, options: WriteOptions, *, subresource: str = "") -> Decoded:
     """A configuration in the form of its kind, without defaults; unknown fields are an error of the schema."""
-    from controller.apiserver.decoding import without_defaults
-
-    decoded = without_defaults(value, endpoint, options.field_validation)
+    with reading(endpoint):
+        decoded = without_defaults(value, endpoint, options.field_validation)
     if subresource == "status":
         kept = {
             name: decoded.value[name] for name in ("apiVersion", "kind", "metadata", "status") if name in decoded.value

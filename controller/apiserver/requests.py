@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -70,7 +70,8 @@ def respond(value: Any, status: int = 200, *, warnings: tuple[str, ...] = ()) ->
 
 
 def refuse(refused: Refused) -> Response:
-    return Response(refused.code, msgspec.json.encode(refused.to_status()), headers=refused.headers)
+    body = msgspec.json.encode(refused.to_status())
+    return Response(refused.code, body, headers=refused.headers, warnings=refused.warnings)
 
 
 NOT_FOUND = Response(404, b"404 page not found\n", media_type="text/plain; charset=utf-8")
@@ -97,6 +98,8 @@ def parse_place(path: str) -> Place | None:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
+    if rest[0] == "watch":  # the old spelling of a watch
+        rest = rest[1:]
     namespace = ""
     # `namespaces/x` and `namespaces/x/status` are about a Namespace, anything longer is about what is in it.
     inside = len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in ("status", "finalize")
@@ -112,14 +115,23 @@ def parse_place(path: str) -> Place | None:
 class Accept:
     """How the client wants objects: whole, as a table, or their metadata; as JSON or YAML."""
 
-    form: str = "object"  # object, table, metadata
+    form: Literal["object", "table", "metadata", "metadata list"] = "object"
     version: str = "v1"
     media_type: str = JSON
+
+
+_FORMS: Mapping[str, Literal["table", "metadata", "metadata list"]] = {
+    "Table": "table",
+    "PartialObjectMetadata": "metadata",
+    "PartialObjectMetadataList": "metadata list",
+}
+_ACCEPTED = f"{JSON}, {YAML}"
 
 
 def parse_accept(text: str) -> Accept:
     """The first of the wanted forms that can be served."""
     wanted = [part.strip() for part in text.split(",") if part.strip()] or [JSON]
+    known = False
     for entry in wanted:
         name, *parameters = (part.strip() for part in entry.split(";"))
         options = dict(part.partition("=")[::2] for part in parameters)
@@ -127,18 +139,16 @@ def parse_accept(text: str) -> Accept:
             name = JSON
         if name not in (JSON, YAML):
             continue
-        match options.get("as"):
-            case None:
-                return Accept(media_type=name)
-            case "Table":
-                return Accept(form="table", version=options.get("v", "v1"), media_type=name)
-            case "PartialObjectMetadata" | "PartialObjectMetadataList":
-                return Accept(form="metadata", version=options.get("v", "v1"), media_type=name)
-    raise Refused(
-        406,
-        "NotAcceptable",
-        f"only the following media types are accepted: {JSON}, {YAML}",
-    )
+        known = True
+        form = options.get("as")
+        if form is None:
+            return Accept(media_type=name)
+        version = options.get("v", "")
+        if form in _FORMS and options.get("g") == "meta.k8s.io" and version in ("v1", "v1beta1"):
+            return Accept(form=_FORMS[form], version=version, media_type=name)
+    if known:
+        raise Refused(406, "NotAcceptable", f"only the following media types are accepted: {_ACCEPTED}")
+    raise Refused(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {_ACCEPTED}", details={})
 
 
 def decode_json(body: bytes) -> Object:

@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from controller.apiserver import metadata
-from controller.apiserver.decoding import shape, yaml_loader
+from controller.apiserver.decoding import reading, shape, yaml_loader
 from controller.apiserver.kinds import Endpoint
 from controller.apiserver.status import Object, invalid, not_found
 from controller.apiserver.writes import NAMESPACES, custom_problems
@@ -61,7 +61,8 @@ def seed_object(api: Api, value: Object, endpoint: Endpoint) -> None:
     kind, writer = endpoint.kind, api.writer
     given = dict(value.get("metadata") or {})
     status = value.get("status")
-    shaped = shape({**value, "metadata": given}, endpoint, "Ignore").value
+    with reading(endpoint):
+        shaped = shape({**value, "metadata": given}, endpoint, "Ignore").value
     meta = shaped["metadata"]
     if kind.namespaced:
         meta.setdefault("namespace", "default")

@@ -64,8 +64,8 @@ class _Parser:
         found: list[Requirement] = []
         if not self.tokens:
             return ()
-        if self.peek() == ",":
-            raise bad_request("found ',', expected: !, identifier, or 'end of string'")
+        if self.peek() in (",", "=", "==", "!=", "(", ")", ">", "<"):
+            raise bad_request(f"found '{self.peek()}', expected: !, identifier, or 'end of string'")
         while True:
             found.append(self.requirement())
             if not self.peek():
@@ -74,7 +74,7 @@ class _Parser:
                 self.place -= 1
                 raise self.fail("',' or 'end of string'")
             if not self.peek():
-                raise self.fail("identifier after ','")
+                raise bad_request("found '', expected: identifier after ','")
 
     def requirement(self) -> Requirement:
         if self.peek() == "!":
@@ -97,7 +97,7 @@ class _Parser:
                 limit = self.value(key)
                 if not re.fullmatch(r"[-+]?\d+", limit):
                     raise bad_request(
-                        f"values[0][{key}]: Invalid value: \"{limit}\": for 'Gt', 'Lt' operators, the value must be an integer"
+                        f"unable to parse requirement: values[0]: Invalid value: \"{limit}\": for 'Gt', 'Lt' operators, the value must be an integer"
                     )
                 return Requirement(key, operator, (limit,))
         raise self.fail("in, notin, =, ==, !=, gt, lt")

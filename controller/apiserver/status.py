@@ -47,6 +47,7 @@ class Refused(Exception):
         self.details = details
         self.metadata = metadata or {}
         self.headers = headers or {}
+        self.warnings: tuple[str, ...] = ()  # what the client is told beside the refusal
 
     def to_status(self) -> Object:
         """The `Status` object to answer with, or to put into an ERROR event."""
@@ -94,8 +95,12 @@ def unknown_path() -> Refused:
     return Refused(404, "NotFound", "the server could not find the requested resource", details={})
 
 
-def already_exists(resource: GroupResource, name: str) -> Refused:
-    return Refused(409, "AlreadyExists", f'{resource} "{name}" already exists', details=_details(resource, name))
+def already_exists(resource: GroupResource, name: str, *, generated: bool = False) -> Refused:
+    text, details = f'{resource} "{name}" already exists', _details(resource, name)
+    if generated:
+        text += ", the server was not able to generate a unique name for the object"
+        details["retryAfterSeconds"] = 1
+    return Refused(409, "AlreadyExists", text, details=details)
 
 
 STALE = "the object has been modified; please apply your changes to the latest version and try again"
@@ -129,7 +134,8 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Refuse
         details["name"] = name
     if group:
         details["group"] = group
-    details["kind"] = kind
+    if kind:
+        details["kind"] = kind
     details["causes"] = [cause._asdict() for cause in causes]
     texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
     text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"

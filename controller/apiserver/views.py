@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from controller.apiserver.kinds import Column, Endpoint
 from controller.apiserver.requests import JSON, YAML, Accept
 from controller.apiserver.schema.defaulting import fill_defaults
 from controller.apiserver.schema.unknown import prune
-from controller.apiserver.status import Object
+from controller.apiserver.status import Object, Refused, bad_request
 from controller.apiserver.store import Revision, to_revision
 
 _encode = msgspec.json.Encoder().encode
@@ -36,6 +36,12 @@ class View:
         self.accept = accept
         self.include = include
         self.now = now
+        self._told_columns = False
+        if accept.form == "table" and include not in ("Metadata", "Object", "None"):
+            raise bad_request(
+                f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": must be '
+                "'Metadata', 'Object', 'None', or empty"
+            )
         self._head = b'{"kind":"%b","apiVersion":"%b",' % (endpoint.kind.kind.encode(), endpoint.api_version.encode())
         # Lists of built-in kinds leave kind and apiVersion out of their items, lists of custom resources do not.
         self._item_head = self._head if endpoint.kind.custom else b"{"
@@ -60,12 +66,19 @@ class View:
         match self.accept.form:
             case "object":
                 return self._head + self.body(stored, revision)
-            case "metadata":
+            case "metadata" | "metadata list":
                 return _encode(self._metadata(stored, revision))
-        return _encode(self._table([stored], {}, revision))
+        value = self._table([stored], {"resourceVersion": str(revision or stored.revision)}, revision)
+        if self._told_columns:  # a watch tells its columns once
+            value["columnDefinitions"] = None
+        self._told_columns = True
+        return _encode(value)
 
     def single(self, stored: Revision) -> bytes:
         """The answer to a get, or to a write."""
+        if self.accept.form == "metadata list":
+            text = "you requested PartialObjectMetadataList, but the requested object is not a list"
+            raise Refused(406, "NotAcceptable", text)
         if self.accept.form == "table":
             value = self._table([stored], {"resourceVersion": str(stored.revision)})
             return self._finish(_encode(value))
@@ -73,10 +86,13 @@ class View:
 
     def many(self, stored: Iterable[Revision], metadata: Object) -> bytes:
         """The answer to a list."""
+        if self.accept.form == "metadata":
+            text = "you requested PartialObjectMetadata, but the requested object is a list"
+            raise Refused(406, "NotAcceptable", text)
         match self.accept.form:
             case "object":
                 return self._finish(self._list(stored, metadata))
-            case "metadata":
+            case "metadata list":
                 items = [self._metadata(entry) for entry in stored]
                 head = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{self.accept.version}"}
                 return self._finish(_encode({**head, "metadata": metadata, "items": items}))
@@ -93,6 +109,8 @@ class View:
 
     def _list(self, stored: Iterable[Revision], metadata: Object) -> bytes:
         kind = self.endpoint.kind
+        if kind.custom:
+            metadata = {"continue": "", **metadata}
         head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
             kind.list_kind.encode(),
             self.endpoint.api_version.encode(),
@@ -129,7 +147,7 @@ class View:
             case "Object":
                 row["object"] = value
             case "None":
-                pass
+                row["object"] = None
             case _:
                 head = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self.accept.version}"}
                 row["object"] = {**head, "metadata": value["metadata"]}
@@ -163,6 +181,3 @@ def _definition(column: Column) -> Object:
         "description": column.description,
         "priority": column.priority,
     }
-
-
-FieldsOf = Callable[[Revision], dict[str, str]]

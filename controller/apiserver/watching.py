@@ -31,10 +31,11 @@ class Watch:
         self.resource = view.endpoint.kind.resource
         self.finished = False
         self._lines: list[bytes] = []
+        self._skip = 0  # changes up to this revision are not told: the client has asked to start behind it
         self._seen = 0  # the revision up to which this watch has told everything
         start = options.revision
         if start and not options.initial_events:
-            self._seen = start
+            self._seen = self._skip = start
             try:
                 self._place = store.place(self.resource, start)
             except Compacted:
@@ -86,6 +87,8 @@ class Watch:
             self._lines.append(_line(b"BOOKMARK", self.view.bookmark(revision, _INITIAL_END)))
 
     def _to_line(self, change: Change) -> bytes | None:
+        if change.revision <= self._skip:
+            return None
         before, after = self.wanted.matches(change.before), self.wanted.matches(change.after)
         if after and change.after is not None:
             return _line(b"MODIFIED" if before else b"ADDED", self.view.event_object(change.after))

@@ -6,8 +6,9 @@ A patch is then computed again; a whole object is refused, unless it names no re
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -22,7 +23,8 @@ from controller.apiserver.managed import tracking
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.requests import Place, Request
 from controller.apiserver.schema.listtypes import duplicates
-from controller.apiserver.schema.node import MISSING
+from controller.apiserver.schema.defaulting import fill_defaults
+from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.rules import check_rules
 from controller.apiserver.schema.unknown import prune
 from controller.apiserver.schema.validation import validate
@@ -43,6 +45,7 @@ from controller.apiserver.views import in_version
 
 NAMESPACES = GroupResource("", "namespaces")
 _RETRIES = 5
+_NAMES = 8  # how many generated names are tried
 UNCHECKED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
     "validation"
@@ -76,7 +79,8 @@ class Writer:
     def create(self, request: Request, endpoint: Endpoint, place: Place) -> Steps[Written]:
         options = WriteOptions.parse(request, "CreateOptions")
         decoded = decode(request.body, request.headers.get("content-type", ""), endpoint, options.field_validation)
-        return (yield from self.create_object(decoded, endpoint, place, options))
+        with telling(decoded):
+            return (yield from self.create_object(decoded, endpoint, place, options))
 
     def create_object(
         self,
@@ -91,23 +95,43 @@ class Writer:
         place_object(value, endpoint, place)
         place = attrs.evolve(place, name=value["metadata"].get("name", ""))
         if value["metadata"].get("resourceVersion") not in (None, "", "0"):
-            raise Refused(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+            raise Refused(500, "", "resourceVersion should not be set on objects to be created")
+        for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+            value["metadata"].pop(field, None)
         if endpoint.version.status and not kind.behaviour.status_on_create:
             value.pop("status", None)
         track(value, None, endpoint, options, self.environment)
         self.check_namespace(kind, value)
         attributes = self._attributes("CREATE", endpoint, place, options)
         value = yield from admission.mutate(self.store, self.catalog, attributes, value, None)
+        self._name(value, kind)
         metadata.prepare_create(value, kind, self.environment)
         kind.behaviour.prepare(value, None)
         self._reset_status(value, endpoint)
         self._refuse_invalid(value, None, endpoint)
-        warnings = yield from admission.validate(self.store, attributes, value, None)
-        key = object_key(value["metadata"].get("namespace", ""), value["metadata"]["name"])
-        if self.store.get(kind.resource, key) is not None:
-            raise already_exists(kind.resource, value["metadata"]["name"])
+        warnings = decoded.warnings
+        if kind.custom:
+            warnings += metadata.finalizer_warnings(value, None)
+        warnings += yield from admission.validate(self.store, attributes, value, None)
+        if self._exists(value, kind):
+            meta = value["metadata"]
+            raise already_exists(kind.resource, meta["name"], generated=bool(meta.get("generateName")))
         stored = self._store(value, endpoint, options)
-        return Written(value, stored, decoded.warnings + warnings, created=True)
+        return Written(value, stored, warnings, created=True)
+
+    def _name(self, value: Object, kind: Kind) -> None:
+        """Give a name to an object that asks for one."""
+        meta = value["metadata"]
+        if meta.get("name") or not meta.get("generateName"):
+            return
+        for _ in range(_NAMES):
+            meta["name"] = meta["generateName"][:58] + self.environment.new_suffix()
+            if not self._exists(value, kind):
+                return
+
+    def _exists(self, value: Object, kind: Kind) -> bool:
+        key = object_key(value["metadata"].get("namespace", ""), value["metadata"]["name"])
+        return self.store.get(kind.resource, key) is not None
 
     # --- update
 
@@ -117,7 +141,8 @@ class Writer:
         place_object(decoded.value, endpoint, place)
         given = decoded.value["metadata"].get("name")
         if not given:
-            raise bad_request("name must be provided")
+            text = f"the name of the object ({place.name} based on URL) was undeterminable: name must be provided"
+            raise bad_request(text)
         if given != place.name:
             raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({place.name})")
         if self._find(endpoint.kind, place) is None and self._creates(endpoint, place):
@@ -125,7 +150,8 @@ class Writer:
             return (yield from self.create_object(decoded, endpoint, place, options))
         unconditional = not decoded.value["metadata"].get("resourceVersion")
 
-        def produce(_old: Object) -> Decoded:
+        def produce(old: Object) -> Decoded:
+            self._check_identity(decoded.value, old, endpoint.kind)
             return Decoded(copy.deepcopy(decoded.value), decoded.warnings)
 
         return (yield from self.change(produce, endpoint, place, options, retry=unconditional))
@@ -148,26 +174,45 @@ class Writer:
                 raise not_found(kind.resource, place.name)
             old = self.read(found, endpoint)
             decoded = produce(copy.deepcopy(old))
-            value = decoded.value
-            self._check_preconditions(value, old, kind)
-            metadata.prepare_update(value, old)
-            self._keep(value, old, endpoint, place.subresource)
-            track(value, old, endpoint, options, self.environment, subresource=place.subresource)
-            if value == old:
-                return Written(value, found, decoded.warnings)
-            attributes = self._attributes("UPDATE", endpoint, place, options)
-            self.check_namespace(kind, value, updating=True)
-            value = yield from admission.mutate(self.store, self.catalog, attributes, value, old)
-            kind.behaviour.prepare(value, old)
-            self._bump_generation(value, old, endpoint, place.subresource)
-            self._refuse_invalid(value, old, endpoint, place.subresource)
-            warnings = yield from admission.validate(self.store, attributes, value, old)
-            if self._find(kind, place) is not found:
-                if retry and attempt < _RETRIES - 1:
-                    continue
-                raise conflict(kind.resource, place.name)
-            return Written(value, self._store(value, endpoint, options, old), decoded.warnings + warnings)
+            with telling(decoded):
+                written = yield from self._change_once(found, old, decoded, endpoint, place, options, track)
+            if written is not None:
+                return written
+            if not retry or attempt == _RETRIES - 1:
+                break
         raise conflict(kind.resource, place.name)
+
+    def _change_once(
+        self,
+        found: Revision,
+        old: Object,
+        decoded: Decoded,
+        endpoint: Endpoint,
+        place: Place,
+        options: WriteOptions,
+        track: Callable[..., None],
+    ) -> Steps[Written | None]:
+        """One try at an update; None if the stored object has changed meanwhile."""
+        kind, value = endpoint.kind, decoded.value
+        self._check_revision(value, old, kind)
+        metadata.prepare_update(value, old)
+        self._keep(value, old, endpoint, place.subresource)
+        track(value, old, endpoint, options, self.environment, subresource=place.subresource)
+        if value == old:
+            return Written(value, found, decoded.warnings)
+        attributes = self._attributes("UPDATE", endpoint, place, options)
+        self.check_namespace(kind, value, updating=True)
+        value = yield from admission.mutate(self.store, self.catalog, attributes, value, old)
+        kind.behaviour.prepare(value, old)
+        self._bump_generation(value, old, endpoint, place.subresource)
+        self._refuse_invalid(value, old, endpoint, place.subresource)
+        warnings = yield from admission.validate(self.store, attributes, value, old)
+        if self._find(kind, place) is not found:
+            return None
+        warnings = decoded.warnings + warnings
+        if kind.custom:
+            warnings += metadata.finalizer_warnings(value, old)
+        return Written(value, self._store(value, endpoint, options, old), warnings)
 
     # --- pieces
 
@@ -209,21 +254,26 @@ class Writer:
             options=options.to_object(),
         )
 
-    def _check_preconditions(self, value: Object, old: Object, kind: Kind) -> None:
+    def _check_identity(self, value: Object, old: Object, kind: Kind) -> None:
+        """Refuse to replace an object by another of the same name."""
         given, before = value["metadata"], old["metadata"]
         if given.get("uid") and given["uid"] != before["uid"]:
             key = f"{kind.plural}/{object_key(before.get('namespace', ''), before['name'])}"
+            key = f"{kind.group}/{key}" if kind.custom else key
             text = (
                 f"StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, AdditionalErrorMsg: "
                 f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {before['uid']}"
             )
             raise conflict(kind.resource, before["name"], text)
+
+    def _check_revision(self, value: Object, old: Object, kind: Kind) -> None:
+        """Refuse an update of something older than what is stored."""
+        given, before = value["metadata"], old["metadata"]
         revision = given.get("resourceVersion") or "0"
         if revision == "0":
             if not kind.behaviour.unconditional_update:
-                cause = Cause(
-                    "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
-                )
+                text = "Invalid value: 0: must be specified for an update"
+                cause = Cause("FieldValueInvalid", text, "metadata.resourceVersion")
                 raise invalid(kind.group, kind.plural, before["name"], [cause])
         elif revision != before["resourceVersion"]:
             raise conflict(kind.resource, before["name"])
@@ -308,6 +358,7 @@ class Writer:
             value = copy.deepcopy(value)
             value["apiVersion"] = kind.api_version(storage.name)
             prune(value, storage.schema, root=True)
+            fill_defaults(value, storage.schema)
         stored = self.store.put(kind.resource, value, storage)
         self.definitions.on_write(kind, stored)
         return stored
@@ -319,6 +370,16 @@ class Writer:
 
     def _held(self, value: Object, kind: Kind) -> bool:
         return kind.resource == NAMESPACES and bool(dig(value, "spec", "finalizers") or ())
+
+
+@contextlib.contextmanager
+def telling(decoded: Decoded) -> Iterator[None]:
+    """Tell the warnings of a request even if it is refused."""
+    try:
+        yield
+    except Refused as refused:
+        refused.warnings = decoded.warnings + refused.warnings
+        raise
 
 
 def place_object(value: Object, endpoint: Endpoint, place: Place) -> None:
@@ -337,19 +398,27 @@ def place_object(value: Object, endpoint: Endpoint, place: Place) -> None:
 def custom_problems(value: Object, old: Object | None, endpoint: Endpoint, *, status_only: bool) -> list[Cause]:
     """What the schema of a custom resource finds wrong."""
     schema = endpoint.version.schema
-    body: dict[str, Any] = value
     before: Any = MISSING if old is None else old
-    path = ""
     if status_only:
-        inner = schema.properties.get("status")
-        if inner is None or "status" not in value:
-            return []
-        schema, body, path = inner, value["status"], "status"
-        before = MISSING if old is None else old.get("status", MISSING)
-    found = validate(body, schema, path, old=before)
-    found += duplicates(body, schema, path)
+        found = _status_problems(value, before, schema)
+    else:
+        found = validate(value, schema, old=before)
+        found += duplicates(value, schema)
     if not schema.has_rules:
         return found
     if any(cause.reason in _BLOCKING for cause in found):
         return [*found, Cause("FieldValueInvalid", f"Invalid value: null: {UNCHECKED}", "<nil>")]
-    return found + list(check_rules(body, schema, path, old=before))
+    return found + list(check_rules(value, schema, old=before))
+
+
+def _status_problems(value: Object, before: Any, schema: Node) -> list[Cause]:
+    """What is wrong with a status; its messages begin at the status, its fields at the object."""
+    inner = schema.properties.get("status")
+    if inner is None or "status" not in value:
+        return []
+    status = value["status"]
+    found = validate(status, inner, old=dig(before, "status") if before is not MISSING else MISSING)
+    placed = [
+        cause if cause.field == "<nil>" else cause._replace(field=f"status.{cause.field}".rstrip(".")) for cause in found
+    ]
+    return placed + list(duplicates(status, inner, "status"))

@@ -30,7 +30,17 @@ _NEVER_OWNED = fieldset.from_json(
             ".": {},
             **{
                 f"f:{name}": {}
-                for name in ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"]
+                for name in [
+                    "name",
+                    "namespace",
+                    "creationTimestamp",
+                    "selfLink",
+                    "uid",
+                    "clusterName",
+                    "generation",
+                    "managedFields",
+                    "resourceVersion",
+                ]
             },
         },
     }

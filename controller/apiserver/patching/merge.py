@@ -28,7 +28,9 @@ def merge_patch(value: Any, patch: Any) -> Any:
 def json_patch(value: Any, operations: Any) -> Any:
     """Apply operations in order; if one of them does not fit, nothing happens."""
     if not isinstance(operations, list):
-        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        )
     if len(operations) > _MOST_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(operations)}"
         raise Refused(413, "RequestEntityTooLarge", text)

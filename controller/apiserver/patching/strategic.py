@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.apiserver.schema.node import Node
-from controller.apiserver.status import bad_request
+from controller.apiserver.status import Refused, bad_request
 
 _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"
@@ -35,7 +35,7 @@ def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict
         case None | "merge":
             pass
         case other:
-            raise bad_request(f"Unknown patch type: {other}")
+            raise Refused(500, "", f"unknown patch type: {other} in map: {patch}")
     found = dict(value)
     if (kept := rest.pop(_RETAIN, None)) is not None:
         if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
@@ -54,7 +54,7 @@ def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict
             before = found.get(name)
             found[name] = _merge_map(before if isinstance(before, dict) else {}, inner, child)
         elif isinstance(inner, list):
-            found[name] = _merge_list(found.get(name), inner, child, name)
+            found[name] = _merge_list(found.get(name), inner, child)
         else:
             found[name] = inner
     for name, order in orders.items():
@@ -82,7 +82,7 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _merge_list(value: Any, patch: list[Any], node: Node, name: str) -> list[Any]:
+def _merge_list(value: Any, patch: list[Any], node: Node) -> list[Any]:
     if "merge" not in node.strategies:
         return [_clean(item) for item in patch]
     before = value if isinstance(value, list) else []
@@ -94,7 +94,7 @@ def _merge_list(value: Any, patch: list[Any], node: Node, name: str) -> list[Any
     found = list(before)
     for item in patch:
         if not isinstance(item, dict) or node.merge_key not in item:
-            raise bad_request(f"map: {item} does not contain declared merge key: {node.merge_key}")
+            raise Refused(500, "", f"map: {item} does not contain declared merge key: {node.merge_key}")
         places = [
             index
             for index, entry in enumerate(found)

@@ -35,6 +35,8 @@ def _repeated(value: list[Any], node: Node, path: str) -> Iterator[Cause]:
         shown = item
         if node.list_type == "map":
             if not isinstance(item, dict):
+                text = "must be an object for an array of list-type map"
+                yield causes.invalid_value(f"{path}[{index}]", item, text)
                 continue
             shown = list_key(item, node)
         form = _canonical(shown)

@@ -23,7 +23,29 @@ from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.status import Cause, Object
 
 _RESERVED = frozenset(
-    ["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
+    [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 _LITERAL_OR_CALL = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\b(size|matches)(?=\s*\()""")
 _OWN_NAMES = {"size": "sizeOf", "matches": "matchesPattern"}
@@ -103,7 +125,9 @@ def _finding(rule: Object, path: str, variables: dict[str, Any]) -> Cause:
         if isinstance(computed, str) and computed.strip() and "\n" not in computed:
             text = computed.strip()
     field = (path + rule.get("fieldPath", "")).removeprefix(".")
-    return _REASONS[rule.get("reason") or "FieldValueInvalid"](field or "<nil>", text)
+    value = variables["self"]
+    shown = "" if isinstance(value, dict | list) else f"{causes.quoted(value)}: "
+    return _REASONS[rule.get("reason") or "FieldValueInvalid"](field or "<nil>", shown + text)
 
 
 def _run(text: str, variables: dict[str, Any]) -> Any:

@@ -27,7 +27,34 @@ _GO_KINDS = {
 }
 # Numbers and booleans whose zero is the same as their absence; elsewhere zero is kept, because it may mean something.
 _ZEROLESS = frozenset(
-    ["hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "hostPort", "initialDelaySeconds", "periodSeconds", "successThreshold", "failureThreshold", "publishNotReadyAddresses", "healthCheckNodePort", "nodePort", "minReadySeconds", "paused", "observedGeneration", "generation", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "unschedulable", "count"]
+    [
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "stdin",
+        "stdinOnce",
+        "tty",
+        "readOnly",
+        "hostPort",
+        "initialDelaySeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+        "publishNotReadyAddresses",
+        "healthCheckNodePort",
+        "nodePort",
+        "minReadySeconds",
+        "paused",
+        "observedGeneration",
+        "generation",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "unschedulable",
+        "count",
+    ]
 )
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -44,7 +71,7 @@ class Reader:
     """Reads one object; `owner` names its type in messages, `unknown` collects what nobody knows."""
 
     def __init__(self, owner: str) -> None:
-        self.owner = owner
+        self._owner = owner
         self.unknown: list[str] = []
         self._whole = True  # whether absent structures are filled in and empty fields left out
 
@@ -75,11 +102,17 @@ class Reader:
         if isinstance(value, int | float) and not isinstance(value, bool) and expected.startswith(("int", "float")):
             found = f"number {value}"
         where = _INDEX.sub("", path).removeprefix(".")
-        return Mismatch(f"json: cannot unmarshal {found} into Go struct field {self.owner}.{where} of type {expected}")
+        return Mismatch(f"json: cannot unmarshal {found} into Go struct field {self._owner}.{where} of type {expected}")
 
     def _struct(self, value: Any, node: Node, path: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise self._fail(value, path, _go_name(node))
+        outer, self._owner = self._owner, node.reference.rpartition(".")[2] or self._owner
+        found = self._fields(value, node, path)
+        self._owner = outer
+        return found
+
+    def _fields(self, value: dict[str, Any], node: Node, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, inner in value.items():
             where = f"{path}.{name}" if path else name

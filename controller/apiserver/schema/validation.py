@@ -70,7 +70,7 @@ def _check(value: Any, node: Node, path: str, old: Any = MISSING) -> Outcome:
         else:
             outcome.matched += 1
         if (enum := node.raw.get("enum")) and None not in enum:
-            outcome.problems.append(causes.not_supported(path, None, enum))
+            outcome.problems.append(causes.not_supported(path.removeprefix("."), None, enum))
         return outcome
     if types or node.raw.get("format"):
         _check_type(value, node, path, types, outcome)
@@ -95,7 +95,7 @@ def _check(value: Any, node: Node, path: str, old: Any = MISSING) -> Outcome:
             _check_object(value, node, path, outcome, old)
     enum = node.raw.get("enum")
     if enum and not any(value == entry and type_name(value) == type_name(entry) for entry in enum):
-        outcome.problems.append(causes.not_supported(path, value, enum))
+        outcome.problems.append(causes.not_supported(path.removeprefix("."), value, enum))
     outcome.matched += 1
     return outcome
 
@@ -154,8 +154,23 @@ def _check_string(value: str, node: Node, path: str, outcome: Outcome) -> None:
             outcome.problems.append(_wrong_type(path, form, value))
 
 
+_RANGES = {"int32": (-(1 << 31), (1 << 31) - 1), "uint32": (0, (1 << 32) - 1), "uint64": (0, (1 << 64) - 1)}
+
+
+def _check_range(value: float, node: Node, path: str, outcome: Outcome) -> None:
+    """An integer must be one, and fit into its format; the API server tells so without naming the field."""
+    form = node.raw.get("format", "")
+    low, high = _RANGES.get(form, (-(1 << 63), (1 << 63) - 1))
+    if not (math.isfinite(value) and value == int(value) and low <= value <= high):
+        shown = f"with format {form}" if form else "(default format)"
+        where = path.removeprefix(".")
+        outcome.problems.append(_composite(f"Checked value must be of type integer {shown} in {where}"))
+
+
 def _check_number(value: float, node: Node, path: str, outcome: Outcome) -> None:
     raw = node.raw
+    if node.type == "integer" and not node.int_or_string:
+        _check_range(value, node, path, outcome)
     if (limit := raw.get("maximum")) is not None:
         strict = raw.get("exclusiveMaximum", False)
         if value > limit or (strict and value == limit):
