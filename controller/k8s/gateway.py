@@ -184,13 +184,11 @@ class PolicyHttpFilter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     request_redirect: HttpRequestRedirect | None = None
 
     def __post_init__(self) -> None:
-        match self.type:
-            case "RequestHeaderModifier":
-                payload: object = self.request_header_modifier
-            case "ResponseHeaderModifier":
-                payload = self.response_header_modifier
-            case "RequestRedirect":
-                payload = self.request_redirect
+        payload = {
+            "RequestHeaderModifier": self.request_header_modifier,
+            "ResponseHeaderModifier": self.response_header_modifier,
+            "RequestRedirect": self.request_redirect,
+        }[self.type]
         if payload is None:
             raise ValueError(f"a filter of type {self.type} needs its part")
 

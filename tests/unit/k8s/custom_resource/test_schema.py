@@ -7,7 +7,7 @@ import enum
 import ipaddress
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Optional
+from typing import Annotated, Any, ClassVar, Literal, Optional, TypeVar
 
 import msgspec
 import pytest
@@ -273,6 +273,7 @@ class Holder(msgspec.Struct):
         (Point | Circle, "here: a union of Point and Circle has no schema"),
         (int | list[str], r"here: a union of int and list\[str\] has no schema"),
         (complex, "here: <class 'complex'> has no schema"),
+        (TypeVar("T"), "here: ~T has no schema"),
         (type(None), "here: <class 'NoneType'> has no schema"),
         (tuple[int, str], r"here: tuple\[int, str\] has a fixed length"),
         (Literal["a", 1], r"here: an enum of \('a', 1\)"),

@@ -54,6 +54,7 @@ HERE = ".spec.items[]"
         ({"type": "tuple"}, f"{HERE}: has the unknown type tuple"),
         ({"type": "string", "x-kubernetes-int-or-string": True}, f"{HERE}: an int-or-string has no type"),
         ({"type": "array"}, f"{HERE}: an array needs items"),
+        ({"type": "array", "x-kubernetes-list-type": "set"}, f"{HERE}: an array needs items"),
         *(
             ({"type": "string", keyword: "x"}, f"{HERE}: {keyword} is forbidden")
             for keyword in ("$ref", "definitions", "dependencies", "patternProperties", "readOnly", "xml", "id")
