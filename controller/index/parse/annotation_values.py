@@ -79,7 +79,7 @@ def parse_float32(text: str) -> float:
     """Read a number and round it to the 32 bits in which it travels."""
     number = parse_float(text)
     try:
-        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+        rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
     except OverflowError:
         return float("inf") if number > 0 else float("-inf")
     return rounded
