@@ -34,7 +34,7 @@ class CallQueue(Protocol):
         """The call has used so many bytes of its request: the client may send as many again."""
         ...
 
-    def reset(self, call: Call, code: ErrorCode) -> None:
+    def reset(self, call: Call, code: ErrorCode, now: float) -> None:
         """End the call's stream without a status."""
         ...
 
@@ -255,10 +255,10 @@ class TaskCall(Call):
             self.outgoing_size -= len(self.pending)
         self.on_output()
 
-    def reset(self, code: ErrorCode) -> None:
+    def reset(self, code: ErrorCode, now: float) -> None:
         """End the stream without a status."""
         if self.status is None:
-            self.connection.reset(self, code)
+            self.connection.reset(self, code, now)
 
     def abort(self, status: Status, message: str) -> None:
         """End the call from outside the handler, which is cancelled."""
@@ -269,6 +269,7 @@ class TaskCall(Call):
     def closed(self) -> None:
         self._outgoing.clear()
         self.pending, self.outgoing_size = None, 0
+        self._release()
         if self.status is None:
             self.status = Status.CANCELLED
             self.on_cancel()

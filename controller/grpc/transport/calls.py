@@ -260,13 +260,12 @@ class CallConnection:
     def _publish(
         self, stream: Stream, method: Method, function: PublishedFunction, request: Message, opening: Opening
     ) -> None:
-        call = PublishedStream(self, stream, method.hooks)
+        call = stream.call = PublishedStream(self, stream, method.hooks)
         try:
             call.subscribed(function(request, call))
         except BaseException:
-            call.status = Status.UNKNOWN  # what it kept of the stream is dead
+            call.status = Status.UNKNOWN  # whoever got hold of the stream must not publish on it
             raise
-        stream.call = call
         self._set_time(call, opening)
         if self._draining:
             call.end(Status.OK)
@@ -317,10 +316,9 @@ class CallConnection:
         if not self._busy and self._http2.out_size:
             self._wake()
 
-    def reset(self, call: Call, code: ErrorCode) -> None:
+    def reset(self, call: Call, code: ErrorCode, now: float) -> None:
         self._http2.reset(call.stream, code)
-        if call.stream.call is call:
-            self._end_call(call, call.stream.opened)
+        self._end_call(call, now)
         if not self._busy:
             self._wake()
 
@@ -349,7 +347,8 @@ class CallConnection:
         try:
             while ready and http2.out_size < limit:
                 call = ready[0]
-                if call.stream.local_open and not self._write(call, now):
+                # Its stream may have ended since, or be answered by another call.
+                if call.stream.call is call and not self._write(call, now):
                     break
                 ready.popleft()
             return http2.data_to_send()
@@ -462,6 +461,11 @@ class CallConnection:
             self._on_stream_ended(stream, now)
         self._http2.streams.clear()
         self._ready.clear()
+        self._wake = _nothing  # no cycle: what is left of the connection goes at once
+
+
+def _nothing() -> None:
+    return None
 
 
 def _check_time(timeout: float, taken: float) -> None:

@@ -74,6 +74,7 @@ class ServedConnection:
                 self._rounds.try_now(self)  # our preface
                 await self._read()
         finally:
+            self._finishing = True  # it may wait for a turn yet
             self._shared.timers.cancel(self)
             self.calls.close(trio.current_time())
             trio.lowlevel.notify_closing(self._sock)
@@ -195,19 +196,17 @@ class ServedConnection:
             self.calls.leave()
             self._rounds.add(self)
         self._asked_at = None
-        quiet_until = self._received_at + (limits.keepalive_seconds or math.inf)
-        idle_until = self._received_at + (limits.idle_seconds or math.inf)
-        if now >= idle_until and not self.calls.streams and self._leave_at is None:
+        quiet = now - self._received_at
+        keepalive, idle = limits.keepalive_seconds or math.inf, limits.idle_seconds or math.inf
+        if quiet >= idle and not self.calls.streams and self._leave_at is None:
             self.drain()
-        elif now >= quiet_until:
+        elif quiet >= keepalive:
             self._asked_at = now
             self.calls.ping()
             self._rounds.add(self)
             self._shared.timers.schedule(self, now + limits.keepalive_timeout)
         else:
-            self._schedule_check(now, quiet_until, idle_until)
-
-    def _schedule_check(self, now: float, *times: float) -> None:
-        when = min(time for time in (*times, math.inf) if time > now)
-        if when < math.inf:
-            self._shared.timers.schedule(self, when)
+            # An idle time that is over is looked at again: the streams that kept the connection may end.
+            wait = min(keepalive - quiet, idle - quiet if idle > quiet else idle)
+            if wait < math.inf:
+                self._shared.timers.schedule(self, now + wait)

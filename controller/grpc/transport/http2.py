@@ -10,7 +10,7 @@ new requests, so that whoever calls it can let others have a turn: the rest of t
 1) *Streams.* A stream is in `streams` while either side may still send. An id that is not there was used before
    (`<= _last_id`) or is still free. `_recent` remembers the last few that were closed, and by whom: what arrives late
    for one that *we* closed is no fault of the client's.
-2) *Errors.* Frame handlers raise `_StreamFault` or `_ConnectionFault`; only `next_events` catches them. Faults are
+2) *Errors.* Frame handlers raise `StreamFault` or `ConnectionFault`; only `next_events` catches them. Faults are
    counted: a client that makes us reset streams pays from the same bucket as one that resets them itself.
 3) *Leaving.* `announce_leaving` says that we will go (GOAWAY with the largest id), `leave` names the last stream that
    we took; in between the client learns of it, and nothing that it sent is lost.
@@ -20,19 +20,18 @@ Priorities are ignored and nothing is pushed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import ClassVar
 
 from controller.grpc.transport import frames
+from controller.grpc.transport.control import ControlFrames, FrameHandler
 from controller.grpc.transport.events import (
-    ClientLeaving,
     ConnectionFailed,
     DataReceived,
     Event,
-    PingAcknowledged,
     RequestReceived,
     StreamEnded,
-    WindowOpened,
 )
+from controller.grpc.transport.faults import ConnectionFault, StreamFault
 from controller.grpc.transport.frames import ErrorCode, FrameType, Setting
 from controller.grpc.transport.headers import (
     Block,
@@ -44,70 +43,40 @@ from controller.grpc.transport.headers import (
     check_trailers,
 )
 from controller.grpc.transport.limits import Limits, TokenBucket
-from controller.grpc.transport.sending import Sender, Stream
+from controller.grpc.transport.sending import Stream
 from controller.grpc.transport.windows import ReceiveWindow
 
-
-class _StreamFault(Exception):
-    def __init__(self, stream_id: int, code: ErrorCode, reason: str) -> None:
-        super().__init__(reason)
-        self.stream_id = stream_id
-        self.code = code
+_FRAMES_AT_ONCE = 1024  # so that a flood of tiny frames cannot hold up everybody else
 
 
-class _ConnectionFault(Exception):
-    def __init__(self, code: ErrorCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-class Connection(Sender):
+class Connection(ControlFrames):
     """The protocol state of one connection."""
 
     __slots__ = (
         "_block",
         "_block_flags",
         "_block_stream",
-        "_buffer",
-        "_empty_frames",
-        "_events",
         "_greeted",
-        "_largest_credit",
-        "_limits",
         "_new_streams",
-        "_now",
-        "_pings",
         "_pos",
         "_requests",
-        "_resets",
-        "_settings",
         "_window",
         "decoder",
         "refused",
     )
 
     def __init__(self, limits: Limits, memo: HeaderMemo) -> None:
-        super().__init__()
-        self._limits = limits
+        super().__init__(limits)
         self.decoder = HeaderDecoder(memo)
         self.refused = 0  # streams turned away
-        # Input: unread bytes begin at `_pos`.
-        self._buffer = b""
-        self._pos = 0
+        self._pos = 0  # where the unread bytes of `_buffer` begin
         self._greeted = False
         self._block: list[bytes] = []  # a header block that CONTINUATION frames go on with
         self._block_stream = 0
         self._block_flags = 0
         self._window = ReceiveWindow(limits.connection_window)
-        self._events: list[Event] = []
-        self._now = 0.0
         self._requests = 0
         self._new_streams = TokenBucket(limits.new_streams_per_second, limits.new_streams_burst)
-        self._resets = TokenBucket(limits.resets_per_second, limits.resets_burst)
-        self._pings = TokenBucket(limits.pings_per_second, limits.pings_burst)
-        self._settings = TokenBucket(limits.settings_per_second, limits.settings_burst)
-        self._empty_frames = TokenBucket(limits.empty_frames_per_second, limits.empty_frames_burst)
-        self._largest_credit = 0
         self._greet()
 
     def _greet(self) -> None:
@@ -136,15 +105,15 @@ class Connection(Sender):
 
     def next_events(self, now: float, max_requests: int) -> list[Event]:
         """What the received bytes say, until they end or have opened so many requests (see `has_input`)."""
-        events = self._events = []
         self._now = now
         self._requests = max_requests
         if not self.failed:
             try:
                 if self._greeted or self._take_preface():
                     self._read_frames()
-            except _ConnectionFault as fault:
+            except ConnectionFault as fault:
                 self.fail(fault.code, str(fault))
+        events, self._events = self._events, []
         return events
 
     @property
@@ -159,13 +128,13 @@ class Connection(Sender):
     def _take_preface(self) -> bool:
         preface = self._buffer[: len(frames.PREFACE)]
         if not frames.PREFACE.startswith(preface):
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
         if len(preface) < len(frames.PREFACE):
             return False
         if len(self._buffer) < len(preface) + frames.FRAME_HEADER_SIZE:
             return False
         if self._buffer[len(preface) + 3] != FrameType.SETTINGS:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the preface was not followed by SETTINGS")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the preface was not followed by SETTINGS")
         self._pos = len(preface)
         self._greeted = True
         return True
@@ -173,30 +142,32 @@ class Connection(Sender):
     def _read_frames(self) -> None:
         buffer, pos = self._buffer, self._pos
         end = len(buffer)
-        while end - pos >= 9 and self._requests > 0:
+        left = _FRAMES_AT_ONCE
+        while end - pos >= 9 and self._requests > 0 and left:
+            left -= 1
             word, flags, stream_id = frames.FRAME_HEADER.unpack_from(buffer, pos)
             start = pos + 9
             length, kind = word >> 8, word & 0xFF
             if length > frames.DEFAULT_MAX_FRAME_SIZE:
-                raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             stop = start + length
             if stop > end:
                 break
             if self._block_stream and kind != FrameType.CONTINUATION:
-                raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted")
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted")
             self._pos = pos = stop
-            handle = _HANDLERS.get(kind)
+            handle = self._HANDLERS.get(kind)
             if handle is not None:  # a frame of unknown type means nothing
                 try:
                     handle(self, stream_id & 0x7FFFFFFF, flags, start, stop)
-                except _StreamFault as fault:
+                except StreamFault as fault:
                     self._fault_stream(fault)
         if pos == end:
             self._buffer, self._pos = b"", 0
 
-    def _fault_stream(self, fault: _StreamFault) -> None:
+    def _fault_stream(self, fault: StreamFault) -> None:
         if not self._resets.take(self._now):
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many faults; the last: {fault}")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many faults; the last: {fault}")
         stream = self.streams.get(fault.stream_id)
         if stream is not None:
             self._events.append(StreamEnded(stream, fault.code, by_client=False))
@@ -213,26 +184,26 @@ class Connection(Sender):
             self._take_block(stream_id, flags, self._buffer[start:stop])
             return
         if not stream_id & 1:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
         self._block = [self._buffer[start:stop]]
         self._block_stream, self._block_flags = stream_id, flags
 
     def _skip_priority(self, stream_id: int, start: int, stop: int) -> int:
         if stop - start < 5:
-            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
         if frames.read_u32(self._buffer, start) & 0x7FFFFFFF == stream_id:
             # The block has to be decoded all the same, but a request that depends on itself is not worth the care.
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
         return start + 5
 
     def _on_continuation(self, stream_id: int, flags: int, start: int, stop: int) -> None:
         if stream_id == 0 or stream_id != self._block_stream:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         block = self._block
         block.append(self._buffer[start:stop])
         limits = self._limits
         if len(block) > limits.continuation_frames + 1 or sum(map(len, block)) > 2 * limits.header_list_size:
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block in too many pieces")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block in too many pieces")
         if flags & frames.END_HEADERS:
             self._block, self._block_stream = [], 0
             self._take_block(stream_id, self._block_flags, b"".join(block))
@@ -241,9 +212,9 @@ class Connection(Sender):
         try:
             block = self.decoder.decode(encoded)
         except Undecodable as error:
-            raise _ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
         except TooLarge as error:
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
         ended = bool(flags & frames.END_STREAM)
         if stream_id > self._last_id and stream_id & 1:
             self._open(stream_id, block, ended)
@@ -260,7 +231,7 @@ class Connection(Sender):
         self._last_id = stream_id
         head = block.request
         if head is None:
-            raise _StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, block.problem or "malformed")
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, block.problem or "malformed")
         if block.too_large or len(self.streams) >= self._limits.concurrent_streams:
             self._refuse(stream_id)
             return
@@ -280,13 +251,13 @@ class Connection(Sender):
 
     def _on_trailers(self, stream: Stream, block: Block, ended: bool) -> None:
         if not stream.remote_open:
-            raise _StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
+            raise StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
         if not ended:
-            raise _StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers that do not end the stream")
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers that do not end the stream")
         try:
             check_trailers(block.pairs)
         except Malformed as problem:
-            raise _StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, str(problem)) from problem
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, str(problem)) from problem
         self._end_remote(stream)
         self._events.append(DataReceived(stream, b"", ended=True))
 
@@ -294,8 +265,8 @@ class Connection(Sender):
         if -stream_id in self._recent:
             return  # it was under way when we closed the stream
         if stream_id in self._recent:
-            raise _ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on the closed stream {stream_id}")
-        raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id} after {self._last_id}")
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on the closed stream {stream_id}")
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id} after {self._last_id}")
 
     # DATA.
 
@@ -303,27 +274,27 @@ class Connection(Sender):
         size = stop - start  # flow control counts the padding too
         stream = self.streams.get(stream_id)
         if not self._window.take(size):
-            raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
         if stream is None:
             self._on_closed_data(stream_id, size)
             return
         if not stream.remote_open:
             self._give_back(size)
-            raise _StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
         ended = flags & frames.END_STREAM
         window = stream.window
         if window is None and not ended:
             window = stream.window = ReceiveWindow(self._limits.stream_window)
         if size > self._limits.stream_window if window is None else not window.take(size):
             self._give_back(size)
-            raise _StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
         if flags & frames.PADDED:
             start, stop = self._unpad(flags, start, stop)
             self.release(stream, size - (stop - start))
         if start == stop and not ended and not self._empty_frames.take(self._now):
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many empty frames")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many empty frames")
         if stream.expected is not None:
-            stream.expected -= stop - start
+            self._count_body(stream, stop - start, ended=bool(ended))
         if ended:
             self._end_remote(stream)
         self._events.append(DataReceived(stream, self._buffer[start:stop], bool(ended)))
@@ -333,14 +304,21 @@ class Connection(Sender):
             if stream_id > self._final_id:
                 self._give_back(size)
                 return
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"DATA on the idle stream {stream_id}")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"DATA on the idle stream {stream_id}")
         self._give_back(size)
         if -stream_id not in self._recent:
-            raise _StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+
+    def _count_body(self, stream: Stream, size: int, *, ended: bool) -> None:
+        assert stream.expected is not None
+        stream.expected -= size
+        if stream.expected < 0 or (ended and stream.expected):
+            self._give_back(size)
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the body is not as long as content-length says")
 
     def _end_remote(self, stream: Stream) -> None:
         if stream.expected:
-            raise _StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the body is not as long as content-length says")
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the body is not as long as content-length says")
         stream.remote_open = False
         if not stream.local_open:
             self._forget(stream)
@@ -359,123 +337,11 @@ class Connection(Sender):
         if increment:
             self._send(frames.window_update_frame(0, increment))
 
-    # The other frames.
-
-    def _on_priority(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
-        if stream_id == 0:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
-        if stop - start != 5:
-            raise _StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {stop - start} bytes")
-        if frames.read_u32(self._buffer, start) & 0x7FFFFFFF == stream_id:
-            raise _StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
-        if not self._empty_frames.take(self._now):
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many PRIORITY frames")
-
-    def _on_reset(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
-        if stop - start != 4:
-            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {stop - start} bytes")
-        self._check_used(stream_id, "RST_STREAM")
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            return
-        if self._now - stream.opened < self._limits.rapid_seconds and not self._resets.take(self._now):
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "streams are opened and reset too fast")
-        self._events.append(StreamEnded(stream, frames.read_u32(self._buffer, start), by_client=True))
-        self._forget(stream)
-
-    def _on_settings(self, stream_id: int, flags: int, start: int, stop: int) -> None:
-        if stream_id:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS on stream {stream_id}")
-        if (stop - start) % 6 or (flags & frames.ACK and stop != start):
-            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS of {stop - start} bytes")
-        if not self._settings.take(self._now):
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many SETTINGS frames")
-        if flags & frames.ACK:
-            return
-        for setting, value in frames.read_settings(self._buffer[start:stop]):
-            self._apply_setting(setting, value)
-        self._send(frames.SETTINGS_ACK)
-
-    def _apply_setting(self, setting: int, value: int) -> None:
-        if setting == Setting.INITIAL_WINDOW_SIZE:
-            self._change_initial_window(value)
-        elif setting == Setting.MAX_FRAME_SIZE:
-            if not frames.DEFAULT_MAX_FRAME_SIZE <= value <= frames.LARGEST_MAX_FRAME_SIZE:
-                raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE {value}")
-            self.max_frame_size = value
-        elif setting == Setting.HEADER_TABLE_SIZE:
-            self._table_limited = True
-        elif setting == Setting.ENABLE_PUSH and value > 1:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH {value}")
-
-    def _change_initial_window(self, value: int) -> None:
-        if value > frames.MAX_WINDOW:
-            raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"SETTINGS_INITIAL_WINDOW_SIZE {value}")
-        if value + self._largest_credit > frames.MAX_WINDOW:
-            self._largest_credit = max((stream.credit for stream in self.streams.values()), default=0)
-            if value + self._largest_credit > frames.MAX_WINDOW:
-                raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window became too large")
-        grown = value > self.initial_window
-        self.initial_window = value
-        if grown:
-            self._events.append(WindowOpened(None))
-
-    def _on_push_promise(self, _stream_id: int, _flags: int, _start: int, _stop: int) -> None:
-        raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
-
-    def _on_ping(self, stream_id: int, flags: int, start: int, stop: int) -> None:
-        if stream_id:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"PING on stream {stream_id}")
-        if stop - start != 8:
-            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {stop - start} bytes")
-        if not self._pings.take(self._now):
-            raise _ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many PING frames")
-        payload = self._buffer[start:stop]
-        if flags & frames.ACK:
-            self._events.append(PingAcknowledged(payload))
-        else:
-            self._send(frames.ping_frame(payload, ack=True))
-
-    def _on_goaway(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
-        if stream_id:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY on stream {stream_id}")
-        if stop - start < 8:
-            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"GOAWAY of {stop - start} bytes")
-        code = frames.read_u32(self._buffer, start + 4)
-        self._events.append(ClientLeaving(code, self._buffer[start + 8 : stop]))
-
-    def _on_window_update(self, stream_id: int, _flags: int, start: int, stop: int) -> None:
-        if stop - start != 4:
-            raise _ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {stop - start} bytes")
-        increment = frames.read_u32(self._buffer, start) & 0x7FFFFFFF
-        if stream_id == 0:
-            if increment == 0:
-                raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
-            self.send_window += increment
-            if self.send_window > frames.MAX_WINDOW:
-                raise _ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window became too large")
-            return  # what waits for it is sent after every input anyway
-        self._check_used(stream_id, "WINDOW_UPDATE")
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            return
-        if increment == 0:
-            raise _StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
-        stream.credit += increment
-        self._largest_credit = max(self._largest_credit, stream.credit)
-        if self.initial_window + stream.credit > frames.MAX_WINDOW:
-            raise _StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window became too large")
-        self._events.append(WindowOpened(stream))
-
-    def _check_used(self, stream_id: int, what: str) -> None:
-        if (stream_id > self._last_id and stream_id <= self._final_id) or not stream_id & 1:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on the idle stream {stream_id}")
-
     def _unpad(self, flags: int, start: int, stop: int) -> tuple[int, int]:
         if not flags & frames.PADDED:
             return start, stop
         if start == stop or self._buffer[start] >= stop - start:
-            raise _ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
         return start + 1, stop - self._buffer[start]
 
     def fail(self, code: ErrorCode, reason: str) -> None:
@@ -487,16 +353,9 @@ class Connection(Sender):
         self._send(frames.goaway_frame(self._last_id, code, reason.encode()[:128]))
         self._events.append(ConnectionFailed(code, reason))
 
-
-_HANDLERS: dict[int, Callable[[Connection, int, int, int, int], None]] = {
-    FrameType.DATA: Connection._on_data,
-    FrameType.HEADERS: Connection._on_headers,
-    FrameType.PRIORITY: Connection._on_priority,
-    FrameType.RST_STREAM: Connection._on_reset,
-    FrameType.SETTINGS: Connection._on_settings,
-    FrameType.PUSH_PROMISE: Connection._on_push_promise,
-    FrameType.PING: Connection._on_ping,
-    FrameType.GOAWAY: Connection._on_goaway,
-    FrameType.WINDOW_UPDATE: Connection._on_window_update,
-    FrameType.CONTINUATION: Connection._on_continuation,
-}
+    _HANDLERS: ClassVar[dict[int, FrameHandler]] = {
+        **ControlFrames.HANDLERS,
+        FrameType.DATA: _on_data,
+        FrameType.HEADERS: _on_headers,
+        FrameType.CONTINUATION: _on_continuation,
+    }

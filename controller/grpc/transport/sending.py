@@ -57,7 +57,7 @@ class Sender:
         self.failed = False
         self.out_size = 0
         self._out: list[bytes] = []
-        self.send_window = frames.DEFAULT_WINDOW
+        self.send_window: int = frames.DEFAULT_WINDOW
         self.initial_window = frames.DEFAULT_WINDOW
         self.max_frame_size = frames.DEFAULT_MAX_FRAME_SIZE
         # We never use the table; but a client that allows less than the default has to be told (RFC 7541, 4.2).

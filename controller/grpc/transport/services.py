@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 from google.protobuf.message import Message
 from grpclib.const import Cardinality, Handler, Status
-
-R_contra = TypeVar("R_contra", bound=Message, contravariant=True)
 
 
 class Publisher(Protocol):
@@ -96,6 +94,14 @@ class Method:
     published: PublishedFunction | None = None
     task: TaskFunction | None = None
 
+    @property
+    def client_streaming(self) -> bool:
+        return self.cardinality in (Cardinality.STREAM_UNARY, Cardinality.STREAM_STREAM)
+
+    @property
+    def server_streaming(self) -> bool:
+        return self.cardinality in (Cardinality.UNARY_STREAM, Cardinality.STREAM_STREAM)
+
 
 class Routes:
     """Finds methods by path."""
@@ -131,8 +137,11 @@ def _of_service(service: Service, hooks: Hooks) -> Iterable[Method]:
 def _of_base(base: Servable, hooks: Hooks) -> Iterable[Method]:
     for path, handler in base.__mapping__().items():
         service, _, name = path[1:].rpartition("/")
-        told = hooks.for_method(service, name, handler.cardinality)
-        yield Method(service, name, handler.cardinality, handler.request_type.FromString, told, task=handler.func)
+        function, cardinality, request_type, _ = cast(  # a named tuple whose fields have no types
+            "tuple[TaskFunction, Cardinality, type[Message], type[Message]]", handler
+        )
+        told = hooks.for_method(service, name, cardinality)
+        yield Method(service, name, cardinality, request_type.FromString, told, task=function)
 
 
 class _Nobody:

@@ -70,7 +70,8 @@ class HandlerStream(Generic[R, S]):
         self._changed.set()
 
     async def _wait_changed(self) -> None:
-        self._changed = trio.Event()
+        if self._changed.is_set():  # else another task of the handler waits for it already
+            self._changed = trio.Event()
         await self._changed.wait()
 
     async def recv_message(self) -> R | None:
@@ -79,7 +80,7 @@ class HandlerStream(Generic[R, S]):
         call = self._call
         while (data := call.take_message()) is None:
             if call.ended:
-                if not self._received and not call.method.cardinality.client_streaming:
+                if not self._received and not call.method.client_streaming:
                     raise GRPCError(Status.UNIMPLEMENTED, "a request without a message")
                 return None
             await self._wait_changed()
@@ -111,7 +112,7 @@ class HandlerStream(Generic[R, S]):
     async def send_message(self, message: S) -> None:
         """Send a message; wait while many are waiting before it."""
         call = self._call
-        if self._sent and not call.method.cardinality.server_streaming:
+        if self._sent and not call.method.server_streaming:
             raise ProtocolError("a unary response has one message")
         self._sent += 1
         self._head_sent = True
@@ -126,19 +127,19 @@ class HandlerStream(Generic[R, S]):
         """End the call with a status, before the handler returns."""
         if self._call.status is not None:
             raise ProtocolError("trailing metadata was already sent")
-        if status is Status.OK and not self._sent and not self._call.method.cardinality.server_streaming:
+        if status is Status.OK and not self._sent and not self._call.method.server_streaming:
             raise ProtocolError("a unary response with status OK needs a message")
         self._call.finish(status, status_message, encode_fields(encode_metadata(metadata or ())))
         await trio.lowlevel.checkpoint()
 
     async def cancel(self) -> None:
         """Give the call up: the client gets a reset instead of a status."""
-        self._call.reset(ErrorCode.CANCEL)
+        self._call.reset(ErrorCode.CANCEL, trio.current_time())
         await trio.lowlevel.checkpoint()
 
     def ended(self, status: Status, message: str | None = None) -> None:
         """The handler is done. Does nothing if it has said so itself."""
-        if status is Status.OK and not self._sent and not self._call.method.cardinality.server_streaming:
+        if status is Status.OK and not self._sent and not self._call.method.server_streaming:
             status, message = Status.UNKNOWN, "the handler sent no message"
         self._call.finish(status, message)
 
