@@ -142,11 +142,7 @@ class OutboundWorld:
 
     def _form(self, parent: ParentKey) -> ServiceForm | EgressNetworkForm | None:
         key = ObjectKey(parent.namespace, parent.name)
-        match parent.kind:
-            case ParentKind.SERVICE:
-                return self._services.get(key)
-            case ParentKind.EGRESS_NETWORK:
-                return self._egress_networks.get(key)
+        return self._services.get(key) if parent.kind is ParentKind.SERVICE else self._egress_networks.get(key)
 
     def place(self, target: OutboundTarget) -> Place | None:
         """What stands behind a target now."""

@@ -72,18 +72,15 @@ def _parse_filtered(
 def _parse_backend(namespace: str, ref: _BackendRef, filters: tuple[F, ...]) -> Backend[F]:
     if ref.namespace is not None:
         namespace = ref.namespace
-    port, weight = parse_port_number(ref.port), _weight(ref)
-    match parse_kind(ref.group, _kind(ref)):
-        case ParentKind.SERVICE:
-            if port is None:
-                return InvalidBackend(f"missing port for backend Service {ref.name}", weight)
-            return ServiceBackend(namespace, ref.name, port, weight, filters)
-        case ParentKind.EGRESS_NETWORK:
-            return EgressNetworkBackend(namespace, ref.name, port, weight, filters)
-        case None:
-            group = "core" if ref.group is None else ref.group
-            kind = "<empty>" if ref.kind is None else ref.kind
-            return InvalidBackend(f"unsupported backend type {group} {kind}", weight)
+    port, weight, kind = parse_port_number(ref.port), _weight(ref), parse_kind(ref.group, _kind(ref))
+    if kind is None:
+        group = "core" if ref.group is None else ref.group
+        return InvalidBackend(f"unsupported backend type {group} {ref.kind or '<empty>'}", weight)
+    if kind is ParentKind.EGRESS_NETWORK:
+        return EgressNetworkBackend(namespace, ref.name, port, weight, filters)
+    if port is None:
+        return InvalidBackend(f"missing port for backend Service {ref.name}", weight)
+    return ServiceBackend(namespace, ref.name, port, weight, filters)
 
 
 def _kind(ref: _BackendRef) -> str:
