@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from controller.core.cluster import ClusterConfig
+from controller.grpc.transport.limits import Limits
 from controller.runtime.listen import SocketAddress
 from controller.runtime.log_filter import LogFilter, LogFormat
 
@@ -16,6 +17,7 @@ _ANY = IPv4Address("0.0.0.0")
 DEFAULT_ADMIN_ADDRESS = SocketAddress(_ANY, 8080)
 DEFAULT_GRPC_ADDRESS = SocketAddress(_ANY, 8090)
 DEFAULT_WEBHOOK_ADDRESS = SocketAddress(_ANY, 443)
+DEFAULT_GRPC_LIMITS = Limits()
 DEFAULT_LOG_FILTER = LogFilter.parse("linkerd=info,warn")
 
 
@@ -58,4 +60,5 @@ class RunConfig:
     grace_period: float = 25.0  # seconds; below the 30 s after which Kubernetes kills
     shutdown_delay: float = 0.0  # seconds between "not ready" and the first server that stops
     max_staleness: float = math.inf  # seconds of silence of the API server after which we are not ready
+    grpc_limits: Limits = DEFAULT_GRPC_LIMITS
     open_diagnostics: bool = False  # whether other hosts may ask for /debug and /kubert.json

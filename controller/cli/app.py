@@ -6,6 +6,7 @@ sense; 130 for an interrupt outside `trellis run`, which handles its signals its
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,7 +14,9 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from controller.cli.run_flags import RunFlags, Usage
+from controller.cli.flag import Usage
+from controller.cli.limit_flags import NO_LIMIT_FLAGS, LimitFlags
+from controller.cli.run_flags import RunFlags, to_run_config
 
 
 def installed_version() -> str:
@@ -43,7 +46,7 @@ _NO_FLAGS = RunFlags()
 
 
 @app.command
-def run(flags: RunFlags = _NO_FLAGS) -> int:
+def run(flags: RunFlags = _NO_FLAGS, limits: LimitFlags = NO_LIMIT_FLAGS) -> int:
     """Run the controller until a signal ends it.
 
     SIGTERM or SIGINT: streams end and the process exits with 0. A second one ends it at once, with 1.
@@ -53,7 +56,7 @@ def run(flags: RunFlags = _NO_FLAGS) -> int:
     memory.begin()
     from controller.cli.run import run_controller  # noqa: PLC0415  # all of the controller; other commands need little
 
-    return run_controller(flags)
+    return run_controller(to_run_config(flags, os.environ, limits))
 
 
 @app.command

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Generator, Iterator
 from typing import cast
 
-from controller.cli.run_flags import RunFlags, to_run_config
+from controller.app_config import RunConfig
 
 
 @contextlib.contextmanager
@@ -45,10 +44,10 @@ _log = log.get_logger(__name__)
 _EXPLAINED = (BadConfiguration, BindError, CertificateError, KubernetesError, ShutdownError)
 
 
-def run_controller(flags: RunFlags) -> int:
+def run_controller(config: RunConfig) -> int:
     """Run until the controller ends: 0 if it was told to and did, else 1 and the reason on standard error."""
-    config = to_run_config(flags, os.environ)
     with log.configured(config.log_filter, config.log_format):
+        _say_what_is_ignored(config)
         try:
             trio.run(app.run, config)
         except Exception as failure:  # noqa: BLE001  # the last to hear of it
@@ -56,6 +55,11 @@ def run_controller(flags: RunFlags) -> int:
                 _report(error)
             return 1
     return 0
+
+
+def _say_what_is_ignored(config: RunConfig) -> None:
+    if config.webhook is not None:
+        _log.warning("no admission webhook in this version: nothing listens", address=config.webhook.address)
 
 
 def _report(error: Exception) -> None:

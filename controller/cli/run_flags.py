@@ -6,7 +6,7 @@ import math
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import attrs
 from cyclopts import Group, Parameter
@@ -21,34 +21,19 @@ from controller.app_config import (
     WebhookConfig,
 )
 from controller.cli import values
+from controller.cli.flag import Usage, flag
+from controller.cli.limit_flags import NO_LIMIT_FLAGS, LimitFlags
 from controller.core.cluster import DEFAULT_CLUSTER_NETWORKS, ClusterConfig, DefaultPolicy
 from controller.core.network import IPNet
 from controller.core.ports import PortSet
 from controller.runtime.listen import SocketAddress
 from controller.runtime.log_filter import LogFilter, LogFormat
 
-
-class Usage(Exception):
-    """Flags that do not make sense together, or without each other."""
-
-
 _LOG = Group("Logging", sort_key=0)
 _API = Group("Kubernetes API", sort_key=1)
 _LISTEN = Group("Listening", sort_key=2)
 _CLUSTER = Group("Cluster", sort_key=3)
 _PROCESS = Group("Process", sort_key=4)
-
-
-def _flag(text: str, group: Group, converter: Any = None, shown: str | None = None, **options: Any) -> Parameter:
-    if shown is not None:
-
-        def show(_: object) -> str:
-            return shown
-
-        options["show_default"] = show
-    if converter is not None:
-        options |= {"converter": converter, "n_tokens": 1, "accepts_keys": False}
-    return Parameter(help=text, group=group, negative="", **options)
 
 
 def _networks(networks: tuple[IPNet, ...]) -> str:
@@ -62,7 +47,7 @@ class RunFlags:
 
     log_level: Annotated[
         LogFilter,
-        _flag(
+        flag(
             "What to log: level, or target=level, comma separated.",
             _LOG,
             values.to_log_filter,
@@ -70,78 +55,78 @@ class RunFlags:
             env_var="LINKERD_POLICY_CONTROLLER_LOG",
         ),
     ] = DEFAULT_LOG_FILTER
-    log_format: Annotated[LogFormat, _flag("plain or json.", _LOG, values.to_log_format, "plain")] = LogFormat.PLAIN
+    log_format: Annotated[LogFormat, flag("plain or json.", _LOG, values.to_log_format, "plain")] = LogFormat.PLAIN
 
-    cluster: Annotated[str | None, _flag("Name of the kubeconfig's cluster.", _API)] = None
-    context: Annotated[str | None, _flag("Name of the kubeconfig's context.", _API)] = None
-    user: Annotated[str | None, _flag("Name of the kubeconfig's user.", _API)] = None
-    kubeconfig: Annotated[Path | None, _flag("Path of the kubeconfig.", _API)] = None
-    as_: Annotated[str | None, _flag("User to impersonate.", _API, name="--as")] = None
-    as_group: Annotated[tuple[str, ...], _flag("Group to impersonate; may be repeated.", _API, show_default=False)] = ()
+    cluster: Annotated[str | None, flag("Name of the kubeconfig's cluster.", _API)] = None
+    context: Annotated[str | None, flag("Name of the kubeconfig's context.", _API)] = None
+    user: Annotated[str | None, flag("Name of the kubeconfig's user.", _API)] = None
+    kubeconfig: Annotated[Path | None, flag("Path of the kubeconfig.", _API)] = None
+    as_: Annotated[str | None, flag("User to impersonate.", _API, name="--as")] = None
+    as_group: Annotated[tuple[str, ...], flag("Group to impersonate; may be repeated.", _API, show_default=False)] = ()
     kube_api_response_headers_timeout: Annotated[
-        float, _flag("Time for the API server to begin an answer.", _API, values.to_seconds, "9s")
+        float, flag("Time for the API server to begin an answer.", _API, values.to_seconds, "9s")
     ] = 9.0
 
     admin_addr: Annotated[
-        SocketAddress, _flag("Probes, metrics and diagnostics.", _LISTEN, values.to_address, "0.0.0.0:8080")
+        SocketAddress, flag("Probes, metrics and diagnostics.", _LISTEN, values.to_address, "0.0.0.0:8080")
     ] = DEFAULT_ADMIN_ADDRESS
     grpc_addr: Annotated[
-        SocketAddress, _flag("The policy API, for proxies.", _LISTEN, values.to_address, "0.0.0.0:8090")
+        SocketAddress, flag("The policy API, for proxies.", _LISTEN, values.to_address, "0.0.0.0:8090")
     ] = DEFAULT_GRPC_ADDRESS
-    server_addr: Annotated[
-        SocketAddress, _flag("The admission webhook.", _LISTEN, values.to_address, "0.0.0.0:443")
-    ] = DEFAULT_WEBHOOK_ADDRESS
-    server_tls_key: Annotated[Path | None, _flag("PEM file with the webhook's private key.", _LISTEN)] = None
-    server_tls_certs: Annotated[Path | None, _flag("PEM file with the webhook's certificates.", _LISTEN)] = None
-    admission_controller_disabled: Annotated[bool, _flag("Serve no webhook.", _LISTEN)] = False
+    server_addr: Annotated[SocketAddress, flag("The admission webhook.", _LISTEN, values.to_address, "0.0.0.0:443")] = (
+        DEFAULT_WEBHOOK_ADDRESS
+    )
+    server_tls_key: Annotated[Path | None, flag("PEM file with the webhook's private key.", _LISTEN)] = None
+    server_tls_certs: Annotated[Path | None, flag("PEM file with the webhook's certificates.", _LISTEN)] = None
+    admission_controller_disabled: Annotated[bool, flag("Serve no webhook.", _LISTEN)] = False
 
     cluster_networks: Annotated[
         tuple[IPNet, ...],
-        _flag(
+        flag(
             "Blocks that are inside the cluster, comma separated.",
             _CLUSTER,
             values.to_networks,
             _networks(DEFAULT_CLUSTER_NETWORKS),
         ),
     ] = DEFAULT_CLUSTER_NETWORKS
-    identity_domain: Annotated[str, _flag("Trust domain of the mesh's identities.", _CLUSTER)] = "cluster.local"
-    cluster_domain: Annotated[str, _flag("DNS domain of the cluster.", _CLUSTER)] = "cluster.local"
+    identity_domain: Annotated[str, flag("Trust domain of the mesh's identities.", _CLUSTER)] = "cluster.local"
+    cluster_domain: Annotated[str, flag("DNS domain of the cluster.", _CLUSTER)] = "cluster.local"
     default_policy: Annotated[
         DefaultPolicy,
-        _flag("For ports that no Server selects.", _CLUSTER, values.to_default_policy, "all-unauthenticated"),
+        flag("For ports that no Server selects.", _CLUSTER, values.to_default_policy, "all-unauthenticated"),
     ] = DefaultPolicy.ALL_UNAUTHENTICATED
-    policy_deployment_name: Annotated[str, _flag("Deployment that owns the Lease.", _CLUSTER)] = "linkerd-destination"
-    control_plane_namespace: Annotated[str, _flag("Namespace of the control plane.", _CLUSTER)] = "linkerd"
+    policy_deployment_name: Annotated[str, flag("Deployment that owns the Lease.", _CLUSTER)] = "linkerd-destination"
+    control_plane_namespace: Annotated[str, flag("Namespace of the control plane.", _CLUSTER)] = "linkerd"
     probe_networks: Annotated[
         tuple[IPNet, ...],
-        _flag("Blocks that probes come from, comma separated.", _CLUSTER, values.to_networks, "none"),
+        flag("Blocks that probes come from, comma separated.", _CLUSTER, values.to_networks, "none"),
     ] = ()
     default_opaque_ports: Annotated[
         PortSet | None,
-        _flag("Ports that carry opaque traffic: 25,3306,8000-8100. Required.", _CLUSTER, values.to_ports, "none"),
+        flag("Ports that carry opaque traffic: 25,3306,8000-8100. Required.", _CLUSTER, values.to_ports, "none"),
     ] = None
     patch_timeout_ms: Annotated[
-        float, _flag("Time for the patch of a status.", _CLUSTER, values.to_milliseconds, "5000")
+        float, flag("Time for the patch of a status.", _CLUSTER, values.to_milliseconds, "5000")
     ] = 5.0
-    allow_l5d_request_headers: Annotated[bool, _flag("Let requests override policy by header.", _CLUSTER)] = False
-    global_egress_network_namespace: Annotated[str, _flag("Namespace whose EgressNetworks are for all.", _CLUSTER)] = (
+    allow_l5d_request_headers: Annotated[bool, flag("Let requests override policy by header.", _CLUSTER)] = False
+    global_egress_network_namespace: Annotated[str, flag("Namespace whose EgressNetworks are for all.", _CLUSTER)] = (
         "linkerd-egress"
     )
 
     shutdown_grace_period: Annotated[
-        float, _flag("Time for everything to end after the first signal.", _PROCESS, values.to_seconds, "25s")
+        float, flag("Time for everything to end after the first signal.", _PROCESS, values.to_seconds, "25s")
     ] = 25.0
     shutdown_delay: Annotated[
-        float, _flag("Time to go on serving after readiness is off.", _PROCESS, values.to_seconds_or_zero, "0s")
+        float, flag("Time to go on serving after readiness is off.", _PROCESS, values.to_seconds_or_zero, "0s")
     ] = 0.0
     max_staleness: Annotated[
         float | None,
-        _flag("Not ready when the API server has been silent for so long.", _PROCESS, values.to_seconds, "never"),
+        flag("Not ready when the API server has been silent for so long.", _PROCESS, values.to_seconds, "never"),
     ] = None
-    open_diagnostics: Annotated[bool, _flag("Let other hosts ask for /debug and /kubert.json.", _PROCESS)] = False
+    open_diagnostics: Annotated[bool, flag("Let other hosts ask for /debug and /kubert.json.", _PROCESS)] = False
 
 
-def to_run_config(flags: RunFlags, environ: Mapping[str, str]) -> RunConfig:
+def to_run_config(flags: RunFlags, environ: Mapping[str, str], limits: LimitFlags = NO_LIMIT_FLAGS) -> RunConfig:
     """Check what goes together, and return the configuration. Raises `Usage`."""
     if flags.default_opaque_ports is None:
         raise Usage("--default-opaque-ports must be set; it may be empty, Linkerd's chart has 25,587,3306,4444,5432,…")
@@ -185,6 +170,7 @@ def to_run_config(flags: RunFlags, environ: Mapping[str, str]) -> RunConfig:
         shutdown_delay=flags.shutdown_delay,
         max_staleness=math.inf if flags.max_staleness is None else flags.max_staleness,
         open_diagnostics=flags.open_diagnostics,
+        grpc_limits=limits.to_limits(),
     )
 
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _IPV4 = re.compile(r"([0-9.]+):([0-9]{1,5})")
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]:([0-9]{1,5})")
 _MILLISECONDS = re.compile(r"\+?[0-9]+")
+_COUNT = re.compile(r"[1-9][0-9]{0,17}")
 _U64 = 2**64
 
 
@@ -60,6 +61,13 @@ def parse_seconds_or_zero(text: str) -> float:
     return 0.0 if text and not parse_duration(text).nanoseconds else parse_seconds(text)
 
 
+def parse_count(text: str) -> int:
+    """Read a whole number above zero."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def parse_milliseconds(text: str) -> float:
     """Read a count of milliseconds; the result is in seconds."""
     if not _MILLISECONDS.fullmatch(text) or len(text) > 21 or int(text) >= _U64:
@@ -71,6 +79,7 @@ to_address = converter(parse_address)
 to_seconds = converter(parse_seconds)
 to_seconds_or_zero = converter(parse_seconds_or_zero)
 to_milliseconds = converter(parse_milliseconds)
+to_count = converter(parse_count)
 to_networks = converter(parse_nets)
 to_ports = converter(parse_port_set)
 to_default_policy = converter(parse_default_policy)

@@ -12,10 +12,13 @@ import pytest
 
 from controller.app_config import ClusterAccess, RunConfig, WebhookConfig
 from controller.cli.app import app, main
-from controller.cli.run_flags import RunFlags, Usage, to_run_config
+from controller.cli.flag import Usage
+from controller.cli.limit_flags import NO_LIMIT_FLAGS
+from controller.cli.run_flags import RunFlags, to_run_config
 from controller.core.cluster import ClusterConfig, DefaultPolicy
 from controller.core.network import IPNet
 from controller.core.ports import PortSet
+from controller.grpc.transport.limits import Limits
 from controller.k8s.cidr import parse_cidr
 from controller.runtime.listen import SocketAddress
 from controller.runtime.log_filter import LogFilter, LogFormat
@@ -26,7 +29,8 @@ REQUIRED = ("--default-opaque-ports=", "--admission-controller-disabled")
 def parse(*arguments: str, environ: Mapping[str, str] | None = None) -> RunConfig:
     _, bound, _ = app.parse_args(["run", *arguments], exit_on_error=False, print_error=False)
     flags = bound.arguments.get("flags", RunFlags())
-    return to_run_config(flags, {"HOSTNAME": "pod-0"} if environ is None else environ)
+    limits = bound.arguments.get("limits", NO_LIMIT_FLAGS)
+    return to_run_config(flags, {"HOSTNAME": "pod-0"} if environ is None else environ, limits)
 
 
 def nets(*texts: str) -> tuple[IPNet, ...]:
@@ -155,6 +159,41 @@ def test_the_remaining_flags() -> None:
     assert config.open_diagnostics
 
 
+def test_each_limit_of_the_policy_api_has_a_flag() -> None:
+    """Rates bring their bursts along; what nobody says stays what it is."""
+    config = parse(
+        *REQUIRED,
+        "--grpc-max-connections=1",
+        "--grpc-max-connections-per-peer=2",
+        "--grpc-max-concurrent-streams=3",
+        "--grpc-max-new-streams-per-second=4",
+        "--grpc-max-resets-per-second=5",
+        "--grpc-max-header-bytes=6",
+        "--grpc-max-message-bytes=7",
+        "--grpc-max-buffered-bytes=8",
+        "--grpc-max-stream-age=1h",
+        "--grpc-idle-timeout=9s",
+        "--grpc-keepalive-interval=10s",
+    )
+
+    assert config.grpc_limits == Limits(
+        connections=1,
+        connections_per_peer=2,
+        concurrent_streams=3,
+        new_streams_per_second=4,
+        new_streams_burst=8,
+        resets_per_second=5,
+        resets_burst=50,
+        header_list_size=6,
+        message_size=7,
+        buffered_bytes=8,
+        stream_age_seconds=3600.0,
+        idle_seconds=9.0,
+        keepalive_seconds=10.0,
+    )
+    assert parse(*REQUIRED).grpc_limits == Limits()
+
+
 def test_the_log_level_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Upstream's variable sets the filter; a flag is stronger."""
     monkeypatch.setenv("LINKERD_POLICY_CONTROLLER_LOG", "controller=trace")
@@ -230,6 +269,8 @@ def test_what_is_no_address(text: str, capsys: pytest.CaptureFixture[str]) -> No
         ("--patch-timeout-ms=18446744073709551616", "is not a number of milliseconds"),
         ("--patch-timeout-ms=" + "9" * 5000, "is not a number of milliseconds"),
         ("--shutdown-delay=", "Invalid value for --shutdown-delay: '' is not a positive duration"),
+        ("--grpc-max-connections=0", "Invalid value for --grpc-max-connections: '0' is not a whole number above 0"),
+        ("--grpc-max-connections=1e3", "is not a whole number above 0"),
         ("--no-such-flag", "Unknown option: --no-such-flag"),
         ("--user=a --user=b", "--user specified multiple times"),
         ("extra", "Unused Tokens: ['extra']"),
