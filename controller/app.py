@@ -40,6 +40,7 @@ from controller.runtime.admin import Admin, bind_admin, serve_admin
 from controller.runtime.client import KubeClient, Limits
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock, system_clock
+from controller.runtime.debug_pages import freshness_page, loop_page, staleness_check, tasks_page
 from controller.runtime.endpoint import Endpoint, Impersonation
 from controller.runtime.freshness import WatchRecord
 from controller.runtime.list_watch import watch_kind
@@ -113,6 +114,7 @@ class Controller:
         grpc_metrics = GrpcMetrics((INBOUND_SERVICE,))
         policies = InboundServerPolicies(Policies(inbound, knowledge), config.cluster.cluster_networks)
         registry.register(LoopCollector(watchdog))
+        admin.add_page("loop", loop_page(watchdog))
         registry.register(InboundCollector(inbound_index.statistics))
         registry.register(IndexerCollector(indexer.statistics, lambda: {"inbound": inbound.statistics()}))
         registry.register(grpc_metrics)
@@ -125,16 +127,22 @@ class Controller:
             quarantine=Quarantine(clock),
             records=tuple((kind, WatchRecord(kind.resource, clock)) for kind in WATCHED),
             indexer=indexer,
-            server=GrpcServer((inbound_service(policies),), draw=random.random, hooks=grpc_metrics),
+            server=GrpcServer(
+                (inbound_service(policies),), draw=random.random, limits=config.grpc_limits, hooks=grpc_metrics
+            ),
         )
 
     async def serve(self, shutdown: Shutdown, grpc_socket: Any) -> None:
         """Follow the cluster and answer proxies until told to stop."""
-        for _, record in self.records:
+        records = [record for _, record in self.records]
+        for record in records:
             self.admin.diagnostics.add_watch(record)
+        self.admin.add_page("freshness", freshness_page(records))
+        self.admin.add_page("tasks", tasks_page)
         self.admin.add_page("quarantine", lambda _: self.quarantine.statistics())
         self.admin.add_page("index", lambda _: self.indexer.statistics())
         self.admin.readiness.add("sync", self.knowledge.missing)
+        self.admin.readiness.add("freshness", staleness_check(records, limit=self.config.max_staleness))
         self.admin.readiness.set(True)
         send, receive = trio.open_memory_channel[Batch](BACKLOG)
         async with self.client, trio.open_nursery() as feeders:
