@@ -93,8 +93,8 @@ class Watch:
     def detach(self) -> None:
         """Leave the port; the last one to leave takes it down."""
         port, self.port = self.port, None
-        if port is not None:
-            port.targets.discard(self.target)
-            if not port.targets:
-                port.cell.ports.discard(port)
-                del port.group.ports[port.number]
+        assert port is not None  # nobody leaves twice
+        port.targets.discard(self.target)
+        if not port.targets:
+            port.cell.ports.discard(port)
+            del port.group.ports[port.number]

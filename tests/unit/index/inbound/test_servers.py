@@ -314,3 +314,30 @@ def test_cells_of_a_server_that_nobody_watches_are_not_kept_for_ever() -> None:
 
     assert index.lookup(target("pod-3")) is watched is answers[3]
     assert index.lookup(target("pod-4")) is not answers[4]  # forgotten meanwhile
+
+
+def test_a_server_that_comes_too_late_is_no_news() -> None:
+    """A Server whose port an older one has changes nothing, and neither does its end."""
+    index = index_of(pod(), server(created=1))
+    index.watch(POD_8080)
+    late = server("late", created=2)
+
+    assert apply(index, late) == delete(index, late) == frozenset()
+
+    assert told(index) == SERVER
+
+
+def test_a_port_may_come_to_a_server_whose_policy_changes() -> None:
+    """A port that was another Server's before the batch is compared with what that one said."""
+    index = index_of(pod("a"), pod("b", labels={"app": "b"}), server(), server("b", selects=selector({"app": "b"})))
+    index.watch(target("a"))
+    index.watch(target("b"))
+
+    changed = index.apply(
+        [
+            Applied(server("b", access="audit", selects=selector(None, ("app", "In", ["b", "app-0"])), created=None)),
+        ]
+    )
+
+    assert changed == {target("a"), target("b")}
+    assert _governing(index, 8080, "a") == "b"

@@ -315,3 +315,20 @@ def test_an_external_workload_that_goes_ends_its_watches() -> None:
 
     assert index.answer(external_target("x")) is None
     assert index.answer(target("x")) is not None
+
+
+def test_a_pod_that_changes_and_goes_within_a_batch() -> None:
+    """What it last looked like does not matter any more."""
+    index = index_of(pod(), server())
+    index.watch(POD_8080)
+
+    assert index.apply([Applied(pod(labels={})), Deleted(Pod, ObjectKey("ns-0", "pod-0"))]) == {POD_8080}
+
+    assert index.answer(POD_8080) is None
+
+
+def test_external_workloads_that_look_alike_share_their_shape() -> None:
+    """What was written once need not be read twice."""
+    index = index_of(external_workload("a"), external_workload("b"), server("srv", "http", selects_external=selector()))
+
+    assert index.watch(external_target("a")) is index.watch(external_target("b"))
