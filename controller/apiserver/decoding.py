@@ -172,12 +172,14 @@ def _check_type(value: Object, endpoint: Endpoint) -> None:
     value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
 
 
-def shape(value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str] = ()) -> Decoded:
+def shape(
+    value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str] = (), *, keep_nulls: bool = False
+) -> Decoded:
     """Bring a value into the form of its kind: typed, pruned and with defaults."""
     kind, version = endpoint.kind, endpoint.version
     try:
         if kind.custom:
-            unknown = _shape_custom(value, endpoint)
+            unknown = _shape_custom(value, endpoint, keep_nulls=keep_nulls)
         else:
             reader = Reader(kind.kind)
             value = reader.read(value, version.schema)
@@ -193,37 +195,15 @@ def shape(value: Object, endpoint: Endpoint, policy: str, repeated: Sequence[str
     return Decoded(value, tuple(texts) if policy != "Ignore" else ())
 
 
-def without_defaults(value: Object, endpoint: Endpoint, policy: str) -> Decoded:
-    """Bring an applied configuration into the form of its kind, adding nothing to it."""
-    kind, version = endpoint.kind, endpoint.version
-    try:
-        unknown = read_metadata(value)
-        if kind.custom:
-            found: list[str] = []
-            if not kind.preserve_unknown:
-                prune(value, version.schema, root=True, unknown=found)
-            unknown += sorted(found)
-        else:
-            reader = Reader(kind.kind)
-            value = reader.read_bare(value, version.schema)
-            unknown += reader.unknown
-    except Mismatch as mismatch:
-        raise Undecodable(mismatch.message) from None
-    value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
-    texts = [f'unknown field "{path}"' for path in unknown]
-    if texts and policy == "Strict":
-        raise Undecodable(f"strict decoding error: {', '.join(texts)}")
-    return Decoded(value, tuple(texts) if policy != "Ignore" else ())
-
-
-def _shape_custom(value: Object, endpoint: Endpoint) -> list[str]:
+def _shape_custom(value: Object, endpoint: Endpoint, *, keep_nulls: bool) -> list[str]:
     unknown = read_metadata(value)
     found: list[str] = []
     schema = endpoint.version.schema
     if not endpoint.kind.preserve_unknown:
         prune(value, schema, root=True, unknown=found)
     fill_defaults(value, schema)
-    drop_nulls(value, schema)
+    if not keep_nulls:
+        drop_nulls(value, schema)
     return unknown + sorted(found)
 
 

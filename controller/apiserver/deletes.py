@@ -11,6 +11,7 @@ import yaml
 
 from controller.apiserver import admission, causes, metadata
 from controller.apiserver.decoding import media_type, yaml_loader
+from controller.apiserver.definitions import DEFINITIONS
 from controller.apiserver.effects import Steps
 from controller.apiserver.kinds import Endpoint, dig
 from controller.apiserver.listing import ListOptions, parse_filter, parse_options, read_page
@@ -31,6 +32,7 @@ from controller.apiserver.store import Revision, object_key
 from controller.apiserver.writes import NAMESPACES, Writer
 
 _POLICIES = ("Foreground", "Background", "Orphan", "nil")
+_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _PROTECTED = frozenset({"default", "kube-system", "kube-public"})
 
 
@@ -120,6 +122,8 @@ def delete_object(
     yield from admission.validate(writer.store, attributes, None, value)
     if writer.store.get(kind.resource, stored.key) is not stored:
         raise conflict(kind.resource, meta["name"])
+    if kind.resource == DEFINITIONS:
+        return _retire(writer, endpoint, value, stored, options), False
     finalizers = _finalizers(meta, options)
     grace = _grace(endpoint, value, options)
     waits = bool(finalizers) or bool(grace) or _has_content(writer, endpoint, value)
@@ -134,6 +138,17 @@ def delete_object(
     if value != old and not options.dry_run:
         meta["resourceVersion"] = str(writer.put(value, endpoint).revision)
     return value, False
+
+
+def _retire(writer: Writer, endpoint: Endpoint, value: Object, stored: Revision, options: DeleteOptions) -> Object:
+    """Delete a definition, after the objects that it defines."""
+    meta = value["metadata"]
+    meta["deletionTimestamp"] = metadata.timestamp(writer.environment.now())
+    meta["finalizers"] = [_CLEANUP]
+    if not options.dry_run:
+        meta["resourceVersion"] = str(writer.store.put(endpoint.kind.resource, value, stored.origin).revision)
+        writer.remove(endpoint.kind, stored.key)
+    return value
 
 
 def _check(options: DeleteOptions, value: Object, endpoint: Endpoint) -> None:

@@ -59,6 +59,8 @@ def subdomain(name: str) -> list[str]:
 def label(name: str) -> list[str]:
     """What is wrong with a DNS label."""
     found = [] if len(name) <= 63 else [_too_long(63)]
+    if "." in name:
+        return [*found, "must not contain dots"]
     return found if _LABEL.fullmatch(name) else [*found, LABEL]
 
 

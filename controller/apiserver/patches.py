@@ -15,7 +15,6 @@ from controller.apiserver.decoding import (
     media_type,
     reading,
     shape,
-    without_defaults,
     yaml_loader,
 )
 from controller.apiserver.effects import Steps
@@ -25,7 +24,7 @@ from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
 from controller.apiserver.patching.strategic import strategic_merge
 from controller.apiserver.requests import Place, Request
-from controller.apiserver.status import Object, Refused, bad_request, invalid, not_found, unsupported_media_type
+from controller.apiserver.status import Object, bad_request, conflict, invalid, not_found, unsupported_media_type
 from controller.apiserver.store import object_key
 from controller.apiserver.writes import Writer, Written
 
@@ -57,7 +56,8 @@ def patch(writer: Writer, request: Request, endpoint: Endpoint, place: Place) ->
         _check_identity(found, old, endpoint)
         shown = msgspec.json.encode(found).decode()
         try:
-            return shape(found, endpoint, options.field_validation)
+            shaped = shape(found, endpoint, options.field_validation)
+            return attrs.evolve(shaped, warnings=tuple(sorted(shaped.warnings)))
         except Undecodable as error:
             raise invalid("", "", "", [causes.invalid_value("patch", shown, error.detail)]) from None
 
@@ -100,7 +100,7 @@ def _check_identity(value: Object, old: Object, endpoint: Endpoint) -> None:
 
 
 def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, options: WriteOptions) -> Steps[Written]:
-    decoded = _read_configuration(request, endpoint, place, options)
+    decoded = _read_configuration(request, endpoint, place)
     applied = decoded.value
     wanted = applied["metadata"].get("resourceVersion")
     kind = endpoint.kind
@@ -115,7 +115,7 @@ def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, o
         merged["metadata"]["resourceVersion"] = wanted or old["metadata"]["resourceVersion"]
         owners = merged["metadata"].pop("managedFields", None)
         with reading(endpoint):
-            shaped = shape(merged, endpoint, "Ignore").value
+            shaped = shape(merged, endpoint, "Ignore", keep_nulls=True).value
         if owners is not None:
             shaped["metadata"]["managedFields"] = owners
         return Decoded(shaped, decoded.warnings)
@@ -143,8 +143,9 @@ def _timeless(value: Object) -> Object:
 def _create(
     writer: Writer, decoded: Decoded, endpoint: Endpoint, place: Place, options: WriteOptions
 ) -> Steps[Written]:
-    if decoded.value["metadata"].get("resourceVersion") not in (None, "", "0"):
-        raise Refused(404, "NotFound", "the object to apply to is gone")
+    if uid := decoded.value["metadata"].get("uid"):
+        text = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise conflict(endpoint.kind.resource, place.name, text)
     created = tracking.apply(decoded.value, None, endpoint, options, writer.environment)
     owners = created["metadata"].pop("managedFields", None)
     created["metadata"].pop("resourceVersion", None)
@@ -160,26 +161,25 @@ def _keep_owners(*_: Any, **__: Any) -> None:
     return
 
 
-def _read_configuration(request: Request, endpoint: Endpoint, place: Place, options: WriteOptions) -> Decoded:
+def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> Decoded:
     """The applied configuration: checked against the kind, but with nothing filled in."""
     try:
         value = yaml.load(request.body, Loader=yaml_loader())  # a safe loader that keeps times as text
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
+    value = {} if value is None else value
     if not isinstance(value, dict):
         raise bad_request("error decoding YAML: the body is not an object")
     kind = endpoint.kind
-    given = (value.get("apiVersion"), value.get("kind"))
-    if not given[0] or not given[1]:
-        raise bad_request("Object 'Kind' is missing" if not given[1] else "Object 'apiVersion' is missing")
-    if given != (endpoint.api_version, kind.kind):
-        if kind.custom and given[0] == endpoint.api_version:
-            raise bad_request(f'invalid object type: "{given[0]}, Kind={given[1]}" is not {kind.kind}')
-        raise bad_request(f"the applied object is of another type: {given[0]}, Kind={given[1]}")
+    version, given = str(value.get("apiVersion") or ""), str(value.get("kind") or "")
+    if (version, given) != (endpoint.api_version, kind.kind):
+        shown = version if "/" in version else f"/{version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={given}")
     meta = value.setdefault("metadata", {})
     if not isinstance(meta, dict):
         raise bad_request("metadata is not an object")
-    if meta.get("managedFields"):
+    tracking.check_typed(value, endpoint)
+    if meta.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
     if meta.get("name", place.name) != place.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({place.name})")
@@ -188,18 +188,13 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place, opti
     meta["name"] = place.name
     if kind.namespaced:
         meta["namespace"] = place.namespace
-    return bare(value, endpoint, options, subresource=place.subresource)
+    return Decoded(_within(value, endpoint, place.subresource))
 
 
-def bare(value: Object, endpoint: Endpoint, options: WriteOptions, *, subresource: str = "") -> Decoded:
-    """A configuration in the form of its kind, without defaults; unknown fields are an error of the schema."""
-    with reading(endpoint):
-        decoded = without_defaults(value, endpoint, options.field_validation)
+def _within(value: Object, endpoint: Endpoint, subresource: str) -> Object:
+    """The part of a configuration that this endpoint writes."""
     if subresource == "status":
-        kept = {
-            name: decoded.value[name] for name in ("apiVersion", "kind", "metadata", "status") if name in decoded.value
-        }
-        return attrs.evolve(decoded, value=kept)
+        return {name: value[name] for name in ("apiVersion", "kind", "metadata", "status") if name in value}
     if endpoint.version.status:
-        decoded.value.pop("status", None)
-    return decoded
+        value.pop("status", None)
+    return value

@@ -9,6 +9,7 @@ import msgspec
 from controller.apiserver.decoding import Decoded
 from controller.apiserver.effects import Steps
 from controller.apiserver.kinds import Endpoint, dig
+from controller.apiserver.managed import tracking
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
 from controller.apiserver.requests import Place, Request
@@ -23,6 +24,7 @@ _KEPT = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 def to_scale(value: Object, endpoint: Endpoint) -> Object:
     """What a workload looks like through its scale."""
     given = dig(value, "spec", "replicas")
+    given = 0 if given is MISSING else given
     found = dig(value, "status", "replicas")
     status: Object = {"replicas": 0 if found is MISSING else found}
     labels = dig(value, "spec", "selector", "matchLabels")
@@ -32,7 +34,7 @@ def to_scale(value: Object, endpoint: Endpoint) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: value["metadata"][name] for name in _KEPT if name in value["metadata"]},
-        "spec": {} if given is MISSING else {"replicas": given},
+        "spec": {"replicas": given} if given else {},
         "status": status,
     }
 
@@ -59,8 +61,15 @@ def handle(writer: Writer, request: Request, endpoint: Endpoint, place: Place) -
             old["metadata"]["resourceVersion"] = revision
         return Decoded(old)
 
-    written = yield from writer.change(produce, endpoint, place, options, retry=True)
+    written = yield from writer.change(produce, endpoint, place, options, retry=True, track=_track)
     return to_scale(written.value, endpoint)
+
+
+def _track(value: Object, old: Object, *rest: Any, **options: Any) -> None:
+    """Through its scale, nobody becomes the owner of what nobody has owned before."""
+    managers = tracking.read_managers(old["metadata"].get("managedFields"))
+    if any(manager.fields.has(("f:spec", "f:replicas")) for manager in managers.values()):
+        tracking.on_update(value, old, *rest, **options)
 
 
 def _wanted(request: Request, scale: Object) -> Any:

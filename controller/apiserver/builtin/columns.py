@@ -304,7 +304,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         _wide("Subobject", _text("involvedObject", "fieldPath", default="")), _wide("Source", _event_source),
         _column("Message", lambda value, _: (value.get("message") or value.get("note") or "").strip()),
         _wide("First Seen", lambda value, now: age(value.get("firstTimestamp") or value.get("eventTime") or "", now)),
-        _wide("Count", lambda value, _: str(value.get("count") or 1)),
+        _wide("Count", lambda value, _: value.get("count") or 1),
         Column("Name", lambda value, _: value["metadata"]["name"], format="name", priority=1, description="Name."),
     ),
     "endpoints": (_NAME, _column("Endpoints", _endpoints), _AGE),

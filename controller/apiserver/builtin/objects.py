@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -35,6 +36,30 @@ def namespace_defaults(namespace: Object) -> None:
 
 def namespace_status(_namespace: Object) -> Object:
     return {"phase": "Active"}
+
+
+def validate_namespace_status(namespace: Object, _old: Object | None) -> Sequence[Cause]:
+    """A namespace is Terminating if and only if it is being deleted."""
+    phase, deleted = (namespace.get("status") or {}).get("phase"), namespace["metadata"].get("deletionTimestamp")
+    if phase == "Terminating" and not deleted:
+        text = "may only be 'Active' if `deletionTimestamp` is empty"
+        return [causes.invalid_value("status.Phase", phase, text)]
+    if phase == "Active" and deleted:
+        text = "may only be 'Terminating' if `deletionTimestamp` is not empty"
+        return [causes.invalid_value("status.Phase", phase, text)]
+    return []
+
+
+def endpoints_defaults(endpoints: Object) -> None:
+    for subset in endpoints.get("subsets") or ():
+        for port in subset.get("ports") or ():
+            port.setdefault("protocol", "TCP")
+
+
+def slice_defaults(piece: Object) -> None:
+    for port in piece.get("ports") or ():
+        port.setdefault("protocol", "TCP")
+        port.setdefault("name", "")
 
 
 def namespace_fields(namespace: Object) -> dict[str, str]:
@@ -159,9 +184,10 @@ def _check_workload(workload: Object, old: Object | None) -> Iterator[Cause]:
     if spec.get("replicas", 0) < 0:
         yield causes.invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
     labels = dig(spec, "template", "metadata", "labels")
+    found = {} if labels is MISSING or labels is None else labels
     wanted = (selector or {}).get("matchLabels") or {}
-    if selector and any((labels if labels is not MISSING else {}).get(name) != value for name, value in wanted.items()):
-        shown = {} if labels is MISSING else labels
+    if not selector or any(found.get(name) != value for name, value in wanted.items()):
+        shown: Any = {} if labels is MISSING else labels
         yield causes.invalid_value(
             "spec.template.metadata.labels", shown, "`selector` does not match template `labels`"
         )
@@ -174,13 +200,8 @@ def _check_workload(workload: Object, old: Object | None) -> Iterator[Cause]:
 
 
 def secret_defaults(secret: Object) -> None:
+    """A secret is opaque if it does not say otherwise, and its plain strings become data."""
     secret.setdefault("type", "Opaque")
-
-
-def prepare_secret(secret: Object, _old: Object | None) -> None:
-    """Plain strings become data."""
-    import base64
-
     for key, text in (secret.pop("stringData", None) or {}).items():
         secret.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
 
@@ -267,6 +288,11 @@ def validate_lease(lease: Object, _old: Object | None) -> Sequence[Cause]:
     if spec.get("holderIdentity") == "":
         found.append(causes.invalid_value("spec.holderIdentity", "", "must not be empty"))
     return found
+
+
+def event_defaults(event: Object) -> None:
+    for field in ("eventTime", "firstTimestamp", "lastTimestamp"):
+        event.setdefault(field, None)
 
 
 def event_fields(event: Object) -> dict[str, str]:

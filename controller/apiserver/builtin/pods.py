@@ -20,6 +20,10 @@ def pod_defaults(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     spec_defaults(spec)
     spec.setdefault("enableServiceLinks", True)
+    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+        resources = container["resources"]
+        if limits := resources.get("limits"):
+            resources["requests"] = {**limits, **(resources.get("requests") or {})}
     if spec.get("hostNetwork"):
         for container in spec.get("containers") or ():
             for port in container.get("ports") or ():
@@ -65,10 +69,6 @@ def _container_defaults(container: Object) -> None:
     for hook in (container.get("lifecycle") or {}).values():
         if isinstance(hook, dict) and (get := hook.get("httpGet")) is not None:
             _http_get_defaults(get)
-    requests = container["resources"].get("requests")
-    limits = container["resources"].get("limits")
-    if limits:
-        container["resources"]["requests"] = {**limits, **(requests or {})}
 
 
 def _probe_defaults(probe: Object) -> None:

@@ -52,6 +52,8 @@ class Addresses:
             for field in ("clusterIP", "clusterIPs"):
                 if before.get(field):
                     spec[field] = before[field]
+        if spec.get("clusterIP") != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+            spec.pop("clusterIPs", None)  # the one that was changed counts
         if spec.get("clusterIPs") and not spec.get("clusterIP"):
             spec["clusterIP"] = spec["clusterIPs"][0]
         if not spec.get("clusterIP"):
@@ -64,6 +66,21 @@ class Addresses:
             spec["ipFamilies"] = ["IPv4", "IPv6"]
         if spec["type"] in ("NodePort", "LoadBalancer"):
             self._give_node_ports(spec, before)
+
+    def validate(self, service: Object, old: Object | None) -> Sequence[Cause]:
+        """What is wrong with a Service, addresses that others hold included."""
+        found = list(_check(service, old))
+        spec, before = service["spec"], held(old) if old is not None else set[str]()
+        taken = self._taken() - before
+        address = spec.get("clusterIP", "")
+        if address in taken:
+            text = f"failed to allocate IP {address}: provided IP is already allocated"
+            found.append(causes.invalid_value("spec.clusterIPs", spec["clusterIPs"], text))
+        for index, port in enumerate(spec.get("ports") or ()):
+            if port.get("nodePort") and str(port["nodePort"]) in taken:
+                text = "provided port is already allocated"
+                found.append(causes.invalid_value(f"spec.ports[{index}].nodePort", port["nodePort"], text))
+        return found
 
     def _free_address(self, service: Object) -> str:
         """A free address, chosen by the Service's name, so that a demo shows the same ones each time."""
@@ -90,7 +107,7 @@ class Addresses:
 def held(service: Object) -> set[str]:
     """The addresses and node ports of a stored Service."""
     spec = service.get("spec") or {}
-    found = set(spec.get("clusterIPs") or ())
+    found = set(spec.get("clusterIPs") or ()) - {"None"}
     return found | {str(port["nodePort"]) for port in spec.get("ports") or () if port.get("nodePort")}
 
 
@@ -103,11 +120,15 @@ def fields(service: Object) -> dict[str, str]:
     return {"spec.clusterIP": spec.get("clusterIP", ""), "spec.type": spec.get("type", "")}
 
 
+def validate_status(service: Object, _old: Object | None) -> Sequence[Cause]:
+    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    if balancer.get("ingress") and service["spec"]["type"] != "LoadBalancer":
+        text = "may only be used when `spec.type` is 'LoadBalancer'"
+        return [causes.forbidden_field("status.loadBalancer.ingress", text)]
+    return []
+
+
 FIELDS = frozenset({"spec.clusterIP", "spec.type"})
-
-
-def validate(service: Object, old: Object | None) -> Sequence[Cause]:
-    return list(_check(service, old))
 
 
 def _check(service: Object, old: Object | None) -> Iterator[Cause]:

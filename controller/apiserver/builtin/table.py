@@ -25,11 +25,12 @@ class Row:
     namespaced: bool = True
     status: bool = False
     scale: bool = False
+    deprecation: str = ""
 
     def to_kind(self) -> Kind:
         schema = recorded.schema_of(recorded.type_of(self.group, "v1", self.kind))
         scale: Object | None = {"specReplicasPath": ".spec.replicas"} if self.scale else None
-        version = Version("v1", schema, columns=COLUMNS.get(self.plural, DEFAULT), status=self.status, scale=scale)
+        version = Version("v1", schema, columns=COLUMNS.get(self.plural, DEFAULT), status=self.status, scale=scale, deprecation=self.deprecation)
         return Kind(
             group=self.group,
             kind=self.kind,
@@ -77,14 +78,16 @@ def _core(taken: Callable[[], set[str]]) -> list[Row]:
         returns_deleted=True,
         status_writes_metadata=True,
     )
+    addresses = services.Addresses(taken)
     service = Behaviour(
         defaults=services.defaults,
-        prepare=services.Addresses(taken).prepare,
-        validate=services.validate,
+        prepare=addresses.prepare,
+        validate=addresses.validate,
         fields=services.fields,
         field_names=services.FIELDS,
         initial_status=services.initial_status,
-        name_rule="label1035",
+        validate_status=services.validate_status,
+        name_rule="label",
         has_generation=False,
         create_on_update=True,
         returns_deleted=True,
@@ -96,6 +99,7 @@ def _core(taken: Callable[[], set[str]]) -> list[Row]:
         fields=objects.namespace_fields,
         field_names=frozenset({"status.phase", "name"}),
         initial_status=objects.namespace_status,
+        validate_status=objects.validate_namespace_status,
         name_rule="label",
         has_generation=False,
         no_deletecollection=True,
@@ -103,7 +107,6 @@ def _core(taken: Callable[[], set[str]]) -> list[Row]:
     config_map = attrs.evolve(plain, validate=objects.validate_data)
     secret = Behaviour(
         defaults=objects.secret_defaults,
-        prepare=objects.prepare_secret,
         validate=objects.validate_data,
         fields=objects.secret_fields,
         field_names=frozenset({"type"}),
@@ -116,6 +119,7 @@ def _core(taken: Callable[[], set[str]]) -> list[Row]:
         field_names=frozenset({"spec.unschedulable"}),
     )
     event = Behaviour(
+        defaults=objects.event_defaults,
         validate=objects.validate_event,
         fields=objects.event_fields,
         field_names=objects.EVENT_FIELDS,
@@ -140,7 +144,8 @@ def _core(taken: Callable[[], set[str]]) -> list[Row]:
             kind="Endpoints",
             plural="endpoints",
             short="ep",
-            behaviour=attrs.evolve(plain, create_on_update=True),
+            behaviour=attrs.evolve(plain, create_on_update=True, defaults=objects.endpoints_defaults),
+            deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         ),
     ]
 
@@ -214,7 +219,9 @@ def _others() -> list[Row]:
             group="discovery.k8s.io",
             kind="EndpointSlice",
             plural="endpointslices",
-            behaviour=Behaviour(spec_paths=("endpoints", "ports", "addressType")),
+            behaviour=Behaviour(
+                spec_paths=("endpoints", "ports", "addressType"), defaults=objects.slice_defaults
+            ),
         ),
         Row(group="events.k8s.io", kind="Event", plural="events", short="ev", behaviour=plain),
         Row(

@@ -178,7 +178,7 @@ def on_update(
     if taken:
         mine = managers.setdefault(mine.key, mine)
         mine.fields = mine.fields.union(taken)
-        mine.time = timestamp(environment.now())
+        mine.time = "" if subresource == "scale" else timestamp(environment.now())
     _write_managers(value, _capped(managers))
 
 
@@ -218,7 +218,7 @@ def apply(
         managers[before.key] = before
     mine = Manager(options.manager, "Apply", endpoint.api_version, subresource, "", FieldSet())
     last = managers.get(mine.key)
-    named = values.field_set(_untracked(applied), node).difference(_NEVER_OWNED)
+    named = values.field_set(_untracked(applied), node)
     mine = Manager(mine.name, "Apply", endpoint.api_version, subresource, last.time if last else "", named)
     managers[mine.key] = mine
     merged = values.merge(live, _untracked(applied), node)
@@ -226,11 +226,22 @@ def apply(
         merged = _without_abandoned(merged, managers, last.fields, node)
     found = values.compare(live, merged, node)
     _settle_conflicts(managers, mine, found, force=options.force)
-    if not found.none or last is None:
+    if not found.none:
         mine.time = timestamp(environment.now())
     result: Object = copy.deepcopy(merged)
     _write_managers(result, managers)
     return result
+
+
+def check_typed(applied: Object, endpoint: Endpoint) -> None:
+    """Refuse a configuration whose fields the schema does not have, or has with another type."""
+    found = list(values.mistyped(applied, whole_schema(endpoint)))
+    if found:
+        meta = applied.get("metadata") or {}
+        group, _, version = endpoint.api_version.rpartition("/")
+        name = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={endpoint.kind.kind}"
+        text = found[0] if len(found) == 1 else "errors:" + "".join(f"\n  {entry}" for entry in found)
+        raise Refused(500, "", f"failed to create typed patch object ({name}): {text}")
 
 
 def _without_abandoned(merged: Any, managers: Managers, last: FieldSet, node: Node) -> Any:
@@ -289,6 +300,4 @@ def _described(manager: Manager) -> str:
         text += f' with subresource "{manager.subresource}"'
     if manager.operation != "Apply":
         text += f" using {manager.api_version}"
-        if manager.time:
-            text += f" at {manager.time}"
     return text

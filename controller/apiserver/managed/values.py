@@ -6,7 +6,7 @@ they are sets or maps of something. Where no schema reaches, maps are fine and l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from controller.apiserver.managed import fieldset
@@ -70,6 +70,40 @@ def _collect(value: Any, node: Node, path: Path, found: FieldSet) -> None:
                 found.insert(where)
         case _:
             found.insert(path)
+
+
+def mistyped(value: Any, node: Node, path: str = "") -> Iterator[str]:
+    """Fields that a schema does not have, and scalars of the wrong type."""
+    expected = {"string": "string", "boolean": "boolean", "integer": "numeric (int or float)", "number": "numeric (int or float)"}
+    if value is None or node.preserve_unknown or node.int_or_string:
+        return
+    if isinstance(value, dict) and (node.properties or node.additional is not None):
+        for name, inner in value.items():
+            child = node.child(name)
+            if child is None:
+                yield f"{path}.{name}: field not declared in schema"
+            else:
+                yield from mistyped(inner, child, f"{path}.{name}")
+    elif isinstance(value, list) and node.items is not None and node.list_type in ("map", "set"):
+        for item in value:
+            inner_path = f"{path}{fieldset.shown((_entry_name(item, node),))}"
+            yield from mistyped(item, node.items, inner_path)
+    elif node.type in expected and _scalar_differs(value, node.type):
+        yield f"{path}: expected {expected[node.type]}, got {_go_value(value)}"
+
+
+def _scalar_differs(value: Any, kind: str) -> bool:
+    match kind:
+        case "string":
+            return not isinstance(value, str)
+        case "boolean":
+            return not isinstance(value, bool)
+    return isinstance(value, bool) or not isinstance(value, int | float)
+
+
+def _go_value(value: Any) -> str:
+    shown = f'"{value}"' if isinstance(value, str) else value
+    return f"&value.valueUnstructured{{Value:{shown}}}"
 
 
 class Differences(NamedTuple):
@@ -208,5 +242,3 @@ def _element_node(name: str, node: Node) -> Node:
         return _child(node, name[2:])
     return node.items or _DEDUCED
 
-
-Compare = Callable[[Any, Any, Node], Differences]

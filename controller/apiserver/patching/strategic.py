@@ -35,7 +35,7 @@ def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict
         case None | "merge":
             pass
         case other:
-            raise Refused(500, "", f"unknown patch type: {other} in map: {patch}")
+            raise Refused(500, "", f"unknown patch type: {other} in map: map[{_DIRECTIVE}:{other}]")
     found = dict(value)
     if (kept := rest.pop(_RETAIN, None)) is not None:
         if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
@@ -54,12 +54,12 @@ def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict
             before = found.get(name)
             found[name] = _merge_map(before if isinstance(before, dict) else {}, inner, child)
         elif isinstance(inner, list):
-            found[name] = _merge_list(found.get(name), inner, child)
+            found[name] = _merge_list(found.get(name), inner, child, orders.pop(name, None))
         else:
             found[name] = inner
     for name, order in orders.items():
         if isinstance(found.get(name), list):
-            found[name] = _ordered(found[name], order, node.child(name) or Node({}))
+            found[name] = _ordered(found[name], found[name], order, node.child(name) or Node({}))
     return found
 
 
@@ -82,24 +82,27 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _merge_list(value: Any, patch: list[Any], node: Node) -> list[Any]:
+def _merge_list(value: Any, patch: list[Any], node: Node, order: list[Any] | None) -> list[Any]:
     if "merge" not in node.strategies:
         return [_clean(item) for item in patch]
     before = value if isinstance(value, list) else []
     if not node.merge_key:
-        return [*before, *(item for item in dict.fromkeys(patch) if item not in before)]
-    items = node.items or Node({})
+        merged = [*before, *(item for item in dict.fromkeys(patch) if item not in before)]
+        return _ordered(merged, before, patch if order is None else order, node)
     if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
         return [_clean(item) for item in patch if item.get(_DIRECTIVE) != "replace" or len(item) > 1]
+    merged = _merge_entries(before, patch, node)
+    return _ordered(merged, before, patch if order is None else order, node)
+
+
+def _merge_entries(before: list[Any], patch: list[Any], node: Node) -> list[Any]:
+    items = node.items or Node({})
     found = list(before)
     for item in patch:
         if not isinstance(item, dict) or node.merge_key not in item:
-            raise Refused(500, "", f"map: {item} does not contain declared merge key: {node.merge_key}")
-        places = [
-            index
-            for index, entry in enumerate(found)
-            if isinstance(entry, dict) and entry.get(node.merge_key) == item[node.merge_key]
-        ]
+            shown = f"map[{' '.join(f'{key}:{value}' for key, value in item.items())}]" if isinstance(item, dict) else item
+            raise Refused(500, "", f"map: {shown} does not contain declared merge key: {node.merge_key}")
+        places = [index for index, entry in enumerate(found) if _name(entry, node) == item[node.merge_key]]
         if item.get(_DIRECTIVE) == "delete":
             found = [entry for index, entry in enumerate(found) if index not in places]
         elif places:
@@ -109,20 +112,21 @@ def _merge_list(value: Any, patch: list[Any], node: Node) -> list[Any]:
     return found
 
 
-def _ordered(items: list[Any], order: list[Any], node: Node) -> list[Any]:
-    """Items in the wanted order; those nobody ordered stay next to whom they followed."""
+def _name(item: Any, node: Node) -> Any:
+    return item.get(node.merge_key) if isinstance(item, dict) and node.merge_key else item
 
-    def name(item: Any) -> Any:
-        return item.get(node.merge_key) if isinstance(item, dict) else item
 
-    wanted = {name(entry): place for place, entry in enumerate(order) if _hashable(name(entry))}
-    ordered = sorted((item for item in items if name(item) in wanted), key=lambda item: wanted[name(item)])
-    waiting = iter(ordered)
+def _ordered(merged: list[Any], before: list[Any], order: list[Any], node: Node) -> list[Any]:
+    """What the patch names in the patch's order, the rest in the server's; a stranger goes before who came later."""
+    wanted = [_name(entry, node) for entry in order]
+    had = [_name(entry, node) for entry in before]
+    named = sorted(
+        (item for item in merged if _name(item, node) in wanted), key=lambda item: wanted.index(_name(item, node))
+    )
+    rest = [item for item in merged if _name(item, node) not in wanted]
     found: list[Any] = []
-    for item in items:
-        found.append(next(waiting) if name(item) in wanted else item)
-    return found
-
-
-def _hashable(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool | None)
+    while rest and named:
+        left, right = _name(rest[0], node), _name(named[0], node)
+        server_first = left in had and right in had and had.index(left) < had.index(right)
+        found.append(rest.pop(0) if server_first else named.pop(0))
+    return found + rest + named

@@ -56,6 +56,8 @@ _ZEROLESS = frozenset(
         "count",
     ]
 )
+# Optional strings in which empty is something else than absent.
+_EMPTY_MEANS = frozenset({"EndpointPort.name", "LeaseSpec.holderIdentity", "PersistentVolumeClaimSpec.storageClassName"})
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -122,7 +124,8 @@ class Reader:
             elif inner is not None:
                 read = self.read(inner, schema, where)
                 zero = name in _ZEROLESS and read in (0, False) and (name != "replicas" or path == "status")
-                if not self._whole or not (zero or _vanishes(read, schema, required=name in node.required)):
+                kept = name in node.required or f"{self._owner}.{name}" in _EMPTY_MEANS
+                if not self._whole or not (zero or _vanishes(read, schema, required=kept)):
                     found[name] = read
         if not self._whole:
             return found
@@ -134,14 +137,15 @@ class Reader:
         return found
 
     def _filler(self, node: Node, *, required: bool, path: str) -> Any:
+        """What stands in an optional field that nobody set: what has a default is not optional in the structure."""
         if node.default == {} and node.type == "object" and node.additional is None:
             return self._struct({}, node, path)
-        if node.default not in (MISSING, {}, None) and (required or node.default not in ("", 0)):
+        if node.default == {} and node.type == "string":
+            return None  # a point in time that is not set
+        if node.default not in (MISSING, {}, None):
             return node.default
-        if required and node.type == "array":
+        if (required and node.type == "array") or _listed(node, path):
             return None
-        if required and node.default in ("", 0):
-            return node.default
         return MISSING
 
     def _map(self, value: Any, node: Node, path: str) -> dict[str, Any]:
@@ -183,6 +187,8 @@ class Reader:
         found = type_name(value)
         match node.type:
             case "string" if found == "string":
+                if form == "byte" and not FORMATS["byte"](value):
+                    raise Mismatch("illegal base64 data at input byte 0")
                 if form == "date-time":
                     return _time(value, fractions=node.reference.endswith("MicroTime"))
                 return value
@@ -250,6 +256,11 @@ def _is_raw(node: Node) -> bool:
     """Structures that may hold anything, such as a recorded set of fields."""
     raw = node.raw
     return node.type == "object" and "properties" not in raw and "additionalProperties" not in raw
+
+
+def _listed(node: Node, path: str) -> bool:
+    """Lists that are written as null when they are empty, though they are optional."""
+    return path in (".rules", ".endpoints", ".ports") and node.type == "array"
 
 
 def _vanishes(value: Any, node: Node, *, required: bool) -> bool:
