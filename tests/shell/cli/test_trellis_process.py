@@ -39,10 +39,13 @@ class EmptyCluster(http.server.BaseHTTPRequestHandler):
             self.server.stopping.wait(60)  # type: ignore[attr-defined]
             self.close_connection = True
             return
-        kind = KINDS[self.path.partition("?")[0]]
-        found = {"kind": f"{kind}List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
+        kind = KINDS.get(self.path.partition("?")[0])
+        found: dict[str, object] = {"kind": f"{kind}List", "apiVersion": "v1", "items": []}
+        found["metadata"] = {"resourceVersion": "1"}
+        if kind is None:
+            found = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
         body = json.dumps(found).encode()
-        self.send_response(200)
+        self.send_response(200 if kind else 404)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
