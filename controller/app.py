@@ -15,34 +15,46 @@ import random
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from socket import socket
+from typing import Any, TypeAlias
 
 import attrs
 import trio
+from prometheus_client import CollectorRegistry
 
 from controller.app_config import ClusterAccess, RunConfig
-from controller.grpc.gen.linkerd import inbound_pb2
+from controller.grpc.health import Health
 from controller.grpc.inbound import SERVICE as INBOUND_SERVICE
 from controller.grpc.inbound import InboundServerPolicies
 from controller.grpc.metrics import GrpcMetrics
+from controller.grpc.outbound import SERVICE as OUTBOUND_SERVICE
+from controller.grpc.outbound import OutboundPoliciesService
+from controller.grpc.outbound_to_proto import OutboundDialect
+from controller.grpc.reflection import reflection
 from controller.grpc.transport.server import GrpcServer
-from controller.grpc.transport.services import Published, Service, Unary
 from controller.index.inbound import KINDS as INBOUND_KINDS
 from controller.index.inbound import InboundIndex
-from controller.indexer.actor import Batch, Indexer
-from controller.indexer.knowledge import Knowledge, Policies
-from controller.indexer.metrics import InboundCollector, IndexerCollector
+from controller.index.outbound.index import OutboundIndex
+from controller.index.outbound.world import OUTBOUND_KINDS
+from controller.index.status.index import KINDS as STATUS_KINDS
+from controller.index.status.index import StatusIndex
+from controller.indexer.actor import Batch, Follower, Indexer
+from controller.indexer.knowledge import Destinations, Knowledge, Policies
+from controller.indexer.metrics import InboundCollector, IndexerCollector, OutboundCollector
 from controller.indexer.publications import Publications
 from controller.k8s.kinds import WATCHED, WatchedKind
+from controller.k8s.meta import Resource
 from controller.runtime import memory
 from controller.runtime.access import Wanted, find_endpoint
 from controller.runtime.admin import Admin, bind_admin, serve_admin
+from controller.runtime.api import KubeApi
 from controller.runtime.client import KubeClient, Limits
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock, system_clock
 from controller.runtime.debug_pages import freshness_page, loop_page, staleness_check, tasks_page
 from controller.runtime.endpoint import Endpoint, Impersonation
 from controller.runtime.freshness import WatchRecord
+from controller.runtime.lease_keeper import LeaseKeeper
 from controller.runtime.list_watch import watch_kind
 from controller.runtime.listen import bind
 from controller.runtime.log import get_logger
@@ -51,8 +63,12 @@ from controller.runtime.metrics import new_registry
 from controller.runtime.quarantine import Quarantine
 from controller.runtime.shutdown import Shutdown, graceful
 from controller.runtime.watchdog import Watchdog, watching
+from controller.status.leadership import Leadership
+from controller.status.metrics import StatusMetrics
+from controller.status.writer import StatusWriter
 
 _log = get_logger(__name__)
+Followers: TypeAlias = "tuple[tuple[frozenset[type[Resource]], Follower], ...]"
 
 # Batches that wait for the index actor. Watches that are ahead of it wait too, and so does the API server.
 BACKLOG = 64
@@ -99,50 +115,67 @@ class Controller:
     quarantine: Quarantine
     records: tuple[tuple[WatchedKind, WatchRecord], ...]
     indexer: Indexer
+    leadership: Leadership
+    health: Health
     server: GrpcServer
 
     @classmethod
     def assemble(cls, config: RunConfig, admin: Admin, watchdog: Watchdog, endpoint: Endpoint) -> Controller:
-        clock = system_clock()
-        registry = admin.registry
-        metrics = ClientMetrics.register(registry, endpoint.server)
+        clock, registry = system_clock(), admin.registry
         limits = Limits(headers=config.access.response_headers_timeout)
+        client = KubeClient(
+            endpoint, clock=clock, metrics=ClientMetrics.register(registry, endpoint.server), limits=limits
+        )
         knowledge = Knowledge.of(kind.resource for kind in WATCHED)
-        inbound_index = InboundIndex(config.cluster)
-        inbound = Publications[Any, Any](inbound_index)
-        indexer = Indexer(((INBOUND_KINDS, inbound),), knowledge.listed)
-        grpc_metrics = GrpcMetrics((INBOUND_SERVICE,))
-        policies = InboundServerPolicies(Policies(inbound, knowledge), config.cluster.cluster_networks)
-        registry.register(LoopCollector(watchdog))
+        inbound, outbound = InboundIndex(config.cluster), OutboundIndex(config.cluster)
+        publications = {"inbound": Publications[Any, Any](inbound), "outbound": Publications[Any, Any](outbound)}
+        api = KubeApi(client, random.random)
+        writer = _status_writer(config, api, clock, registry)
+        followers: Followers = (
+            (INBOUND_KINDS, publications["inbound"]),
+            (OUTBOUND_KINDS, publications["outbound"]),
+            (STATUS_KINDS, writer),
+        )
+        indexer = Indexer(followers, knowledge.listed)
+        health = Health((INBOUND_SERVICE, OUTBOUND_SERVICE))
+        calls = GrpcMetrics((INBOUND_SERVICE, OUTBOUND_SERVICE))
+        services = (
+            InboundServerPolicies(
+                Policies(publications["inbound"], knowledge), config.cluster.cluster_networks
+            ).offered(),
+            OutboundPoliciesService.create(
+                Destinations(publications["outbound"], knowledge, outbound.resolve), _dialect(config)
+            ).offered(),
+            health.offered(),
+        )
+        names = [service.name for service in services]
+        server = GrpcServer((*services, *reflection(names)), draw=random.random, limits=config.grpc_limits, hooks=calls)
+        for collector in (
+            LoopCollector(watchdog),
+            InboundCollector(inbound.statistics),
+            OutboundCollector(outbound.statistics),
+            IndexerCollector(indexer.statistics, lambda: {api: p.statistics() for api, p in publications.items()}),
+            calls,
+        ):
+            registry.register(collector)
         admin.add_page("loop", loop_page(watchdog))
-        registry.register(InboundCollector(inbound_index.statistics))
-        registry.register(IndexerCollector(indexer.statistics, lambda: {"inbound": inbound.statistics()}))
-        registry.register(grpc_metrics)
         return cls(
             config=config,
             admin=admin,
-            client=KubeClient(endpoint, clock=clock, metrics=metrics, limits=limits),
+            client=client,
             clock=clock,
             knowledge=knowledge,
             quarantine=Quarantine(clock),
             records=tuple((kind, WatchRecord(kind.resource, clock)) for kind in WATCHED),
             indexer=indexer,
-            server=GrpcServer(
-                (inbound_service(policies),), draw=random.random, limits=config.grpc_limits, hooks=grpc_metrics
-            ),
+            leadership=_leadership(config, api, clock, writer),
+            health=health,
+            server=server,
         )
 
-    async def serve(self, shutdown: Shutdown, grpc_socket: Any) -> None:
-        """Follow the cluster and answer proxies until told to stop."""
-        records = [record for _, record in self.records]
-        for record in records:
-            self.admin.diagnostics.add_watch(record)
-        self.admin.add_page("freshness", freshness_page(records))
-        self.admin.add_page("tasks", tasks_page)
-        self.admin.add_page("quarantine", lambda _: self.quarantine.statistics())
-        self.admin.add_page("index", lambda _: self.indexer.statistics())
-        self.admin.readiness.add("sync", self.knowledge.missing)
-        self.admin.readiness.add("freshness", staleness_check(records, limit=self.config.max_staleness))
+    async def serve(self, shutdown: Shutdown, grpc_socket: socket) -> None:
+        """Follow the cluster, answer proxies and write statuses until told to stop."""
+        self._show()
         self.admin.readiness.set(True)
         send, receive = trio.open_memory_channel[Batch](BACKLOG)
         async with self.client, trio.open_nursery() as feeders:
@@ -152,11 +185,31 @@ class Controller:
                     feeders.start_soon(self._follow, kind, record, send.clone())
             feeders.start_soon(self._settle)
             async with trio.open_nursery() as servers:
+                servers.start_soon(
+                    shutdown.run_required,
+                    "leadership",
+                    self.leadership.run,
+                    self.knowledge.wait_complete,
+                    shutdown.wait_stopping,
+                )
                 await servers.start(partial(shutdown.run_required, "policy server", self.server.serve, (grpc_socket,)))
                 _log.info("serving policy", address=str(self.config.grpc_address))
                 await shutdown.wait_stopping()
+                self.health.set_serving(False)
                 await self.server.drain(deadline=trio.current_time() + self.config.grace_period)
             feeders.cancel_scope.cancel()
+
+    def _show(self) -> None:
+        """Tell the admin server about the parts."""
+        records = [record for _, record in self.records]
+        for record in records:
+            self.admin.diagnostics.add_watch(record)
+        self.admin.add_page("freshness", freshness_page(records))
+        self.admin.add_page("tasks", tasks_page)
+        self.admin.add_page("quarantine", lambda _: self.quarantine.statistics())
+        self.admin.add_page("index", lambda _: self.indexer.statistics())
+        self.admin.readiness.add("sync", self.knowledge.missing)
+        self.admin.readiness.add("freshness", staleness_check(records, limit=self.config.max_staleness))
 
     async def _follow(self, kind: WatchedKind, record: WatchRecord, events: trio.MemorySendChannel[Batch]) -> None:
         await watch_kind(
@@ -172,14 +225,35 @@ class Controller:
 
     async def _settle(self) -> None:
         await self.knowledge.wait_complete()
+        self.health.set_serving(True)
         memory.settle()
         _log.info("every kind has been listed")
 
 
-def inbound_service(policies: InboundServerPolicies) -> Service:
-    """The methods of the inbound API, as the transport calls them."""
-    return Service(
-        INBOUND_SERVICE,
-        unary={"GetPort": Unary(inbound_pb2.PortSpec, policies.get_port)},
-        published={"WatchPort": Published(inbound_pb2.PortSpec, policies.watch_port)},
+def _dialect(config: RunConfig) -> OutboundDialect:
+    return OutboundDialect(config.cluster.cluster_domain, config.cluster.allow_l5d_request_headers)
+
+
+def _status_writer(config: RunConfig, api: KubeApi, clock: Clock, registry: CollectorRegistry) -> StatusWriter:
+    return StatusWriter(
+        StatusIndex(config.cluster),
+        api,
+        {kind.resource.model: kind.resource for kind in WATCHED},
+        StatusMetrics.register(registry),
+        clock,
+        random.random,
+        config.patch_timeout,
+    )
+
+
+def _leadership(config: RunConfig, api: KubeApi, clock: Clock, writer: StatusWriter) -> Leadership:
+    return Leadership(
+        api,
+        writer,
+        lambda claim: LeaseKeeper(api, claim, clock),
+        random.random,
+        config.cluster.control_plane_namespace,
+        config.policy_deployment_name,
+        config.hostname,
+        lambda _: None,
     )

@@ -71,3 +71,14 @@ class Policies(Generic[T, V]):
 
     def subscribe(self, target: T, observer: Observer[V], /) -> tuple[Answer[V] | None, Callable[[], None]]:
         return self._publications.subscribe(target, observer)
+
+
+@attrs.frozen(eq=False)
+class Destinations(Policies[T, V]):
+    """The same for an index that knows some targets by another name."""
+
+    _resolve: Callable[[T], T]
+
+    def resolve(self, target: T, /) -> T:
+        """The target that is watched for this one."""
+        return self._resolve(target)

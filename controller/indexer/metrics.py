@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from controller.index.inbound import InboundStatistics
+from controller.index.outbound.index import OutboundStatistics
 from controller.indexer.actor import IndexerStatistics
 from controller.indexer.publications import PublicationsStatistics
 
@@ -50,6 +51,28 @@ class InboundCollector(Collector):
             "Resources whose newest form means nothing, so that the one before it holds on.",
             statistics.invalid,
         )
+
+
+@attrs.frozen(eq=False)
+class OutboundCollector(Collector):
+    """`outbound_index_*_index_size`."""
+
+    _statistics: Callable[[], OutboundStatistics]
+
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._statistics()
+        yield GaugeMetricFamily("outbound_index_service_index_size", "Addresses of Services.", statistics.service_index)
+        yield GaugeMetricFamily(
+            "outbound_index_service_info_index_size", "Services and EgressNetworks.", statistics.service_info_index
+        )
+        for name, what, namespaces in (
+            ("service_route", "Routes attached to all ports of a Service", statistics.service_route_index),
+            ("service_port_route", "Ports that are watched or have routes", statistics.service_port_route_index),
+        ):
+            gauge = GaugeMetricFamily(f"outbound_index_{name}_index_size", f"{what}.", labels=("namespace",))
+            for namespace, count in namespaces.items():
+                gauge.add_metric((namespace,), count)
+            yield gauge
 
 
 @attrs.frozen(eq=False)

@@ -36,10 +36,14 @@ REQUEST_SECONDS = 10.0
 class LeaseApi(Protocol):
     """The part of the client that a Lease needs. Everything raises `KubernetesError`."""
 
-    async def get(self, path: str) -> bytes: ...
-
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, str], body: bytes, content_type: str
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
     ) -> bytes: ...
 
 
@@ -101,7 +105,7 @@ class LeaseKeeper:
         params, sent, wall = self.params, self._clock.monotonic(), self._clock.wall()
         match step:
             case Read():
-                record = parse_lease(await self._api.get(params.path))
+                record = parse_lease(await self._api.request("GET", params.path))
                 self._claim.read(record, self._clock.monotonic(), self._clock.wall())
             case Create():
                 # Conflicted too: the version 0 in the request says "only if there is none".

@@ -58,10 +58,14 @@ class _Found(msgspec.Struct, frozen=True):
 class StatusApi(Protocol):
     """The part of the client that writing statuses needs. Everything raises `KubernetesError`."""
 
-    async def get(self, path: str) -> bytes: ...
-
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, str], body: bytes, content_type: str
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
     ) -> bytes: ...
 
 
@@ -157,7 +161,7 @@ class StatusWriter:
         """The status as it is stored, with what others wrote and what we have no words for."""
         path = self._path(key)
         try:
-            found = msgspec.json.decode(await self._api.get(path), type=_Found)
+            found = msgspec.json.decode(await self._api.request("GET", path), type=_Found)
         except msgspec.DecodeError as error:
             raise Garbled(f"getting {path}: {error}") from error
         return found.status or NOTHING

@@ -50,18 +50,25 @@ class Server:
     def writes(self) -> int:
         return sum(method == "PATCH" for method, _, _ in self.requests)
 
-    async def get(self, path: str) -> bytes:
-        await self._arrive("GET", "", {})
-        if self.lease is None:
-            raise Absent(f"getting {path}: not found")
-        return json.dumps(self.lease).encode()
-
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, str], body: bytes, content_type: str
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "",
     ) -> bytes:
-        patch = json.loads(body)
+        if method == "GET":
+            await self._arrive("GET", "", {})
+            if self.lease is None:
+                raise Absent(f"getting {path}: not found")
+            return json.dumps(self.lease).encode()
+        return await self._patch(path, json.loads(body or b""), content_type, params or {})
+
+    async def _patch(self, path: str, patch: dict[str, Any], content_type: str, params: Mapping[str, str]) -> bytes:
         self.params.append(params)
-        await self._arrive(method, content_type, patch)
+        await self._arrive("PATCH", content_type, patch)
         wanted = patch["metadata"]["resourceVersion"]
         if self.lease is None:
             if content_type != APPLY:
