@@ -31,14 +31,16 @@ class LineSplitter:
             return []
         complete = chunk[:end]
         if self._parts:
-            self._check(self._size + chunk.index(b"\n"))
             self._parts.append(complete)
             complete = b"".join(self._parts)
             self._parts.clear()
             self._size = 0
         if end + 1 < len(chunk):
             self._keep(chunk[end + 1 :])
-        return [line for line in complete.split(b"\n") if line and not line.isspace()]
+        lines = [line for line in complete.split(b"\n") if line and not line.isspace()]
+        if len(complete) > self.cap:
+            self._check(max(map(len, lines), default=0))
+        return lines
 
     def _keep(self, part: bytes) -> None:
         self._parts.append(part)
