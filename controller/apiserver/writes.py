@@ -45,6 +45,7 @@ from controller.apiserver.views import in_version
 
 NAMESPACES = GroupResource("", "namespaces")
 _RETRIES = 5
+_PLAIN = 1e21  # smaller numbers are written without an exponent
 _NAMES = 8  # how many generated names are tried
 UNCHECKED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
@@ -321,6 +322,8 @@ class Writer:
         if found:
             kind = endpoint.kind
             raise invalid(kind.group, kind.kind, value["metadata"].get("name", ""), found)
+        if endpoint.kind.custom:
+            whole_numbers(value)
 
     def _problems(self, value: Object, old: Object | None, endpoint: Endpoint, subresource: str) -> list[Cause]:
         kind, behaviour = endpoint.kind, endpoint.kind.behaviour
@@ -338,9 +341,12 @@ class Writer:
         self, value: Object, endpoint: Endpoint, options: WriteOptions, old: Object | None = None
     ) -> Revision | None:
         """Write an object, or remove it if nothing but a finalizer had kept it."""
-        if options.dry_run:
-            return None
         kind, meta = endpoint.kind, value["metadata"]
+        if options.dry_run:
+            if kind.custom and kind.versions.get(kind.storage) not in (None, endpoint.version):
+                self._to_storage(value, kind)
+                in_version(value, endpoint)
+            return None
         finished = old is not None and meta.get("deletionTimestamp") and not meta.get("finalizers")
         if finished and not meta.get("deletionGracePeriodSeconds") and not self._held(value, kind):
             key = object_key(meta.get("namespace", ""), meta["name"])
@@ -356,12 +362,16 @@ class Writer:
         storage = kind.versions.get(kind.storage, endpoint.version)
         if kind.custom and storage is not endpoint.version:
             value = copy.deepcopy(value)
-            value["apiVersion"] = kind.api_version(storage.name)
-            prune(value, storage.schema, root=True)
-            fill_defaults(value, storage.schema)
+            self._to_storage(value, kind)
         stored = self.store.put(kind.resource, value, storage)
         self.definitions.on_write(kind, stored)
         return stored
+
+    def _to_storage(self, value: Object, kind: Kind) -> None:
+        storage = kind.versions[kind.storage]
+        value["apiVersion"] = kind.api_version(storage.name)
+        prune(value, storage.schema, root=True)
+        fill_defaults(value, storage.schema)
 
     def remove(self, kind: Kind, key: str) -> int:
         revision = self.store.delete(kind.resource, key)
@@ -370,6 +380,18 @@ class Writer:
 
     def _held(self, value: Object, kind: Kind) -> bool:
         return kind.resource == NAMESPACES and bool(dig(value, "spec", "finalizers") or ())
+
+
+def whole_numbers(value: Any) -> Any:
+    """Write 80.0 as 80, in place, as the API server does when it stores an object."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            value[name] = whole_numbers(inner)
+    elif isinstance(value, list):
+        value[:] = [whole_numbers(item) for item in value]
+    elif isinstance(value, float) and value.is_integer() and abs(value) < _PLAIN:
+        return int(value)
+    return value
 
 
 @contextlib.contextmanager

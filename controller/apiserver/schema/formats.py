@@ -8,6 +8,7 @@ import datetime as dt
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 _DATE_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,]\d+)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII)
@@ -15,11 +16,12 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(
     r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*"
 )
-_WORDS = re.compile(
-    r"\d+\s*(?:ns|nano|nanos?econds?|us|µs|micros?|micros?econds?|ms|millis?|millis?econds?|s|secs?|seconds?|"
-    r"m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)",
-    re.IGNORECASE,
-)
+_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+# Whatever is no Go duration is searched for numbers with units in words, and one that fits is enough.
+_PHRASE = re.compile(r"(\d+)\s*([A-Za-zµ]+)")
+_UNITS = frozenset({"ns", "us", "µs", "ms", "s", "m", "h", "hr", "d", "w", "wk"})
+_UNIT_PREFIXES = ("nano", "micro", "milli", "sec", "min", "hour", "day", "week")
 _HOSTNAME = re.compile(
     r"(?=.{1,255}$)[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,62}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,62}[a-zA-Z0-9])?)*\.?"
 )
@@ -51,7 +53,22 @@ def _date(text: str) -> bool:
 
 
 def _duration(text: str) -> bool:
-    return text in ("0", "+0", "-0") or bool(_DURATION.fullmatch(text)) or bool(_WORDS.fullmatch(text))
+    if text in ("0", "+0", "-0"):
+        return True
+    if _DURATION.fullmatch(text) and _fits(text):
+        return True
+    found = False
+    for number, unit in _PHRASE.findall(text):
+        if int(number) >= 1 << 63:
+            return False
+        unit = unit.lower()
+        found = found or unit in _UNITS or unit.startswith(_UNIT_PREFIXES)
+    return found
+
+
+def _fits(text: str) -> bool:
+    total = sum(Decimal(number) * _NANOSECONDS[unit] for number, unit in _PART.findall(text))
+    return total < 1 << 63
 
 
 def _address(version: int) -> Callable[[str], bool]:

@@ -22,6 +22,9 @@ from controller.apiserver.status import Cause
 _NAMELESS = "<nil>"  # what the API server puts where an error belongs to no single field
 
 
+_EXACT = 1 << 53  # up to here a floating-point number can stand for an integer
+
+
 class Outcome:
     """What is wrong, and how many checks went well."""
 
@@ -49,7 +52,7 @@ def type_name(value: Any) -> str:
         case bool():
             return "boolean"
         case int():
-            return "integer"
+            return "integer" if -(1 << 63) <= value < 1 << 63 else "number"
         case float():
             return "number"
         case str():
@@ -94,10 +97,15 @@ def _check(value: Any, node: Node, path: str, old: Any = MISSING) -> Outcome:
             outcome.matched += 1
             _check_object(value, node, path, outcome, old)
     enum = node.raw.get("enum")
-    if enum and not any(value == entry and type_name(value) == type_name(entry) for entry in enum):
+    if enum and not any(_equal(value, entry) for entry in enum):
         outcome.problems.append(causes.not_supported(path.removeprefix("."), value, enum))
     outcome.matched += 1
     return outcome
+
+
+def _equal(value: Any, other: Any) -> bool:
+    """Equality that tells true from 1, but not 1.0 from 1."""
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _wrong_type(path: str, expected: str, found: Any) -> Cause:
@@ -116,7 +124,7 @@ def _check_type(value: Any, node: Node, path: str, types: tuple[str, ...], outco
         form = ""
     fits = found in types
     if found == "number" and "integer" in types:
-        fits = math.isfinite(value) and value == int(value)
+        fits = math.isfinite(value) and value == int(value) and abs(value) < _EXACT
     if found == "integer" and "number" in types:
         fits = True
     if fits:
