@@ -341,8 +341,6 @@ class Reflector:
         self._pause = wait
         if relist:
             self._phase = Phase.LIST
-        elif self._phase is Phase.STREAM:
-            self._phase = Phase.START
         return reaction
 
     def _retry(self, error: KubernetesError) -> float:

@@ -413,6 +413,23 @@ async def test_a_page_that_is_not_found_proves_nothing(
         assert subject.seen.told() == ["[a]"]
 
 
+async def test_absences_count_in_a_row(autojump_clock: trio.testing.MockClock) -> None:
+    """A server that changes its mind about a kind has not said twice that it is gone."""
+
+    class Fickle(ScriptedPresence):
+        async def is_served(self, _resource_type: ResourceType[Resource]) -> bool:
+            await trio.lowlevel.checkpoint()
+            self.asked += 1
+            return self.asked % 2 == 0
+
+    server = ScriptedServer([page(widget("a"), version="10"), *[NOT_THERE] * 6], [NOT_THERE])
+    presence = Fickle()
+    async with following(server, presence=presence) as subject:
+        await trio.sleep(300)
+        assert subject.seen.told() == ["[a]"]
+        assert presence.asked == 6
+
+
 async def test_a_forbidden_kind(autojump_clock: trio.testing.MockClock) -> None:
     """A required kind that we may not see keeps us waiting; an optional one counts as empty until we may."""
     for optional, told in ((False, []), (True, ["[]"])):
@@ -449,6 +466,17 @@ async def test_the_log_of_an_outage(autojump_clock: trio.testing.MockClock) -> N
     assert "listed" in said[3]
     assert "works again" in said[4]
     assert all("widgets" in text for text in said)
+
+
+async def test_the_log_of_a_server_that_flaps(autojump_clock: trio.testing.MockClock) -> None:
+    """A server that works for a moment and fails again does not fill the log."""
+    flapping = [[lines(bookmark(str(11 + number))), 1.0, LOST] for number in range(50)]
+    output = io.StringIO()
+    with configured(LogFilter.parse("info"), LogFormat.PLAIN, output=output):
+        async with following(ScriptedServer([page(version="10")], flapping)) as subject:
+            await trio.sleep(100)
+            assert subject.record.restarts == {"lost": 50}
+    assert output.getvalue().count(" WARN ") == 1
 
 
 async def test_a_consumer_that_is_gone(autojump_clock: trio.testing.MockClock) -> None:

@@ -101,6 +101,12 @@ def test_skipped_lines_do_not_advance(world: World) -> None:
     assert world.record.skipped == 2
 
 
+def test_skipped_lines_do_not_lead_back(world: World) -> None:
+    """A line that leads nowhere does not undo the one before it."""
+    taken = world.intake.lines([line("ADDED", widget("a", version="7")), line("NEW", {})])
+    assert taken.version == "7"
+
+
 def test_an_object_without_namespace(world: World) -> None:
     """An object that cannot have come from this kind is skipped, counted, and passed."""
     # runtime I14

@@ -152,6 +152,20 @@ def test_a_server_without_cache_is_asked_in_pages() -> None:
     }
 
 
+def test_pages_of_the_newest_state_say_nothing_about_the_cache() -> None:
+    """That a consistent list comes in pages is no reason to page one that the cache could serve."""
+    subject = reflector(any_version=True)
+    sync(subject)
+    resync(subject)
+    fail(subject, Expired("10 is too old"))
+    subject.next_step()
+    subject.next_step()
+    subject.listed("20", "token")
+    sync(subject, "20")
+    resync(subject)
+    assert params(subject.next_step()) == {"resourceVersion": "20", "resourceVersionMatch": "NotOlderThan"}
+
+
 # Each row: the error, the reason in metrics, the wait after it the first and the second time.
 @pytest.mark.parametrize(
     ("error", "reason", "waits"),
@@ -248,7 +262,7 @@ def test_an_expired_token_makes_the_list_unpaged_once() -> None:
 
 
 def test_an_unpaged_list_that_worked_is_not_a_habit() -> None:
-    """After an unpaged list, a new one is paged again."""
+    """After an unpaged list, one for the newest state is paged again."""
     subject = reflector()
     subject.next_step()
     subject.listed("10", "token")
@@ -256,7 +270,10 @@ def test_an_unpaged_list_that_worked_is_not_a_habit() -> None:
     subject.next_step()
     subject.listed("11", "")
     subject.synced()
-    subject.vanished()
+    for _ in range(4):
+        assert isinstance(subject.next_step(), OpenWatch)
+        subject.failed(AheadOfServer("11 is too new"), 0.0)
+        subject.next_step()
     assert params(subject.next_step()) == {"limit": "500"}
 
 
@@ -301,6 +318,15 @@ def test_two_parameters_in_a_row() -> None:
     subject = reflector()
     assert fail(subject, Rejected("limit?")).wait == 0.0
     assert fail(subject, Rejected("resourceVersionMatch?")).wait == 0.8
+
+
+def test_a_list_that_works_ends_a_row_of_complaints() -> None:
+    """A complaint long after another is a first one."""
+    subject = reflector()
+    fail(subject, Rejected("limit?"))
+    sync(subject)
+    resync(subject)
+    assert fail(subject, Rejected("resourceVersionMatch?")).wait == 0.0
 
 
 def test_a_list_without_version() -> None:

@@ -243,6 +243,53 @@ def test_two_server_errors_and_an_event() -> None:
         reopen(subject, 0.0)
 
 
+def test_server_errors_and_a_good_end() -> None:
+    """A watch that ended in good order begins a new row."""
+    subject = watching()
+    for _ in range(3):
+        subject.failed(Unavailable("x", status=Status(code=500)), 5.0)
+        reopen(subject, 0.0)
+    subject.ended(5.0)
+    reopen(subject, 0.0)
+    assert not subject.failed(Unavailable("x", status=Status(code=500)), 5.0).relist
+
+
+def test_a_watch_that_opened_ends_rows_of_the_start() -> None:
+    """Once a watch has opened, the next version from the future and the next refusal are first ones."""
+    for error, times in ((AheadOfServer("x"), 3), (Unauthenticated("x"), 1)):
+        subject = listed()
+        for _ in range(2):
+            for _ in range(times):
+                while not isinstance(subject.next_step(), OpenWatch):
+                    pass
+                reaction = subject.failed(error, 0.0)
+                assert not reaction.relist
+                assert reaction.wait == 0.0 or isinstance(error, AheadOfServer)
+            while not isinstance(subject.next_step(), OpenWatch):
+                pass
+            subject.opened(0.0)
+            subject.ended(5.0)
+
+
+def test_events_of_an_earlier_watch_do_not_count() -> None:
+    """What the last connection was good for says nothing about this one."""
+    subject = watching(events=1)
+    subject.ended(5.0)
+    reopen(subject, 5.0)
+    assert subject.failed(Unavailable("cut", reason="lost"), 6.0).wait == 0.8
+
+
+def test_expiry_after_a_healthy_watch_is_a_first_one() -> None:
+    """Expiry now and then costs next to nothing each time."""
+    subject = watching()
+    for _ in range(3):
+        assert subject.failed(Expired("x", status=Status(code=410)), 200.0).wait == 0.5
+        assert relist_version(subject) == "10"
+        subject.listed("10", "")
+        subject.synced()
+        reopen(subject, 0.0)
+
+
 # runtime W18
 def test_watches_that_end_at_once() -> None:
     """A watch that ends within a second with nothing is no watch; after three in a row we list, ever more slowly."""
