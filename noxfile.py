@@ -73,5 +73,5 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print the figures of tests/bench, as ratios within one run."""
+    """Print what the parts cost; names of modules in tests/bench pick some."""
     session.run("python", "-m", "tests.bench", *session.posargs)
