@@ -52,6 +52,7 @@ from controller.runtime.client import KubeClient, Limits
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock, system_clock
 from controller.runtime.debug_pages import freshness_page, loop_page, staleness_check, tasks_page
+from controller.runtime.discovery import Discovery
 from controller.runtime.endpoint import Endpoint, Impersonation
 from controller.runtime.freshness import WatchRecord
 from controller.runtime.lease_keeper import LeaseKeeper
@@ -62,6 +63,7 @@ from controller.runtime.loop_metrics import LoopCollector
 from controller.runtime.metrics import new_registry
 from controller.runtime.quarantine import Quarantine
 from controller.runtime.shutdown import Shutdown, graceful
+from controller.runtime.watch_metrics import WatchMetrics
 from controller.runtime.watchdog import Watchdog, watching
 from controller.status.leadership import Leadership
 from controller.status.metrics import StatusMetrics
@@ -113,6 +115,7 @@ class Controller:
     clock: Clock
     knowledge: Knowledge
     quarantine: Quarantine
+    discovery: Discovery
     records: tuple[tuple[WatchedKind, WatchRecord], ...]
     indexer: Indexer
     leadership: Leadership
@@ -126,6 +129,10 @@ class Controller:
         client = KubeClient(
             endpoint, clock=clock, metrics=ClientMetrics.register(registry, endpoint.server), limits=limits
         )
+        records = tuple((kind, WatchRecord(kind.resource, clock)) for kind in WATCHED)
+        watches = WatchMetrics(registry)
+        for _, record in records:
+            watches.follow(record)
         knowledge = Knowledge.of(kind.resource for kind in WATCHED)
         inbound, outbound = InboundIndex(config.cluster), OutboundIndex(config.cluster)
         publications = {"inbound": Publications[Any, Any](inbound), "outbound": Publications[Any, Any](outbound)}
@@ -166,7 +173,8 @@ class Controller:
             clock=clock,
             knowledge=knowledge,
             quarantine=Quarantine(clock),
-            records=tuple((kind, WatchRecord(kind.resource, clock)) for kind in WATCHED),
+            discovery=Discovery(client, random.random),
+            records=records,
             indexer=indexer,
             leadership=_leadership(config, api, clock, writer),
             health=health,
@@ -220,6 +228,7 @@ class Controller:
             quarantine=self.quarantine,
             clock=self.clock,
             jitter=random.random,
+            presence=self.discovery,
             optional=kind.optional,
         )
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 import attrs
-import trio
 
 from controller.core.answer import Answer
 from controller.indexer.publications import Observer, Publications
 from controller.k8s.meta import Resource
 from controller.k8s.resource import ResourceType
+from controller.runtime.initialized import Handle, Initialized
 
 T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Knowledge:
     """The kinds of which no completed list has been taken in yet.
 
@@ -25,34 +25,35 @@ class Knowledge:
     question, and has its own answer.
     """
 
-    _missing: dict[type[Resource], str]
-    _complete: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _initialized: Initialized
+    _handles: Mapping[type[Resource], Handle]
 
     @classmethod
     def of(cls, kinds: Iterable[ResourceType[Resource]]) -> Knowledge:
         """Nothing is known of these kinds yet."""
-        return cls({kind.model: f"{kind.plural}.{kind.group}" if kind.group else kind.plural for kind in kinds})
-
-    def __attrs_post_init__(self) -> None:
-        if not self._missing:
-            self._complete.set()
+        initialized = Initialized()
+        return cls(initialized, {kind.model: initialized.add_handle(_name(kind)) for kind in kinds})
 
     def listed(self, kind: type[Resource]) -> None:
         """A completed list of the kind has been taken in."""
-        if self._missing.pop(kind, None) is not None and not self._missing:
-            self._complete.set()
+        self._handles[kind].release()
 
     @property
     def ready(self) -> bool:
         """Whether "there is no such thing" can be said and meant."""
-        return not self._missing
+        return self._initialized.is_complete
 
     def missing(self) -> str | None:
         """What is not known yet, for people, or `None`."""
-        return f"no complete list yet of {', '.join(self._missing.values())}" if self._missing else None
+        outstanding = self._initialized.statistics()
+        return f"no complete list yet of {', '.join(each.name for each in outstanding)}" if outstanding else None
 
     async def wait_complete(self) -> None:
-        await self._complete.wait()
+        await self._initialized.wait_complete()
+
+
+def _name(kind: ResourceType[Resource]) -> str:
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
 
 
 @attrs.frozen(eq=False)
