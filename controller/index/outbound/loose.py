@@ -29,9 +29,8 @@ class LooseTargets:
     def add(self, watched: WatchedTarget) -> None:
         """Remember a target, unless it has been settled what it is."""
         target, place = watched.target, watched.place
-        if isinstance(place, PortKey) and place.parent.kind is ParentKind.SERVICE:
-            return
-        if isinstance(target, AddressTarget):
+        settled = isinstance(place, PortKey) and place.parent.kind is ParentKind.SERVICE
+        if isinstance(target, AddressTarget) and not settled:
             self._by_address.setdefault(target.address, {})[target] = watched
             self._by_caller.setdefault(target.source_namespace, {})[target] = watched
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, assert_never
 
 import attrs
 
@@ -142,6 +142,8 @@ def _backend_key(backend: Backend[Any]) -> ParentKey | None:
             return ParentKey(ParentKind.EGRESS_NETWORK, namespace, name)
         case InvalidBackend():
             return None
+        case _:
+            assert_never(backend)
 
 
 def _backends_of(route: Route) -> Iterable[ParentKey]:

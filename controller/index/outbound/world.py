@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import attrs
 
@@ -77,6 +78,8 @@ class OutboundWorld:
                         self._discard(kind, key, marks)
                     for resource in resources:
                         self._put(resource, marks)
+                case _:
+                    assert_never(event)
         for backend in marks.backends:
             marks.ports.update(self._routes.refresh(backend))
         return marks
@@ -170,7 +173,7 @@ class OutboundWorld:
             case EgressNetworkForm() as form:
                 network = EgressNetworkParent(parent.namespace, parent.name, form.traffic_policy)
                 return PortState(network, form.traffic.at(key.port))
-            case None:
+            case _:
                 return None
 
     def routes(self, key: PortKey) -> Sequence[AttachedRoute]:
