@@ -1,94 +1,108 @@
-"""What a Linkerd proxy refuses: rules for inbound messages, written from the proxy's side.
-
-A proxy discards a whole message that breaks one of them and fails the requests on that port, so no answer may.
-"""
+"""What makes a Linkerd proxy refuse an outbound policy as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import paula
-from google.protobuf.message import Message
-
-from controller.grpc.gen.linkerd import inbound_pb2 as pb
-
-BITS = {"ipv4": 32, "ipv6": 128}
+from controller.grpc.gen.linkerd import outbound_pb2 as pb
 
 
-def refused(server: pb.Server) -> list[str]:
-    """Why a proxy would discard the message; empty for one that it takes."""
-    return [*_server(server), *_everywhere(server)]
+def complaints(policy: pb.OutboundPolicy) -> Iterator[str]:
+    """Everything that a proxy would find wrong; nothing for a policy that it takes."""
+    yield from _metadata(policy, "policy")
+    match policy.protocol.WhichOneof("kind"):
+        case None:
+            yield "no protocol"
+        case "detect":
+            yield from _detect(policy.protocol.detect)
+        case kind:
+            yield from _routes(getattr(policy.protocol, kind), kind)
 
 
-def _server(server: pb.Server) -> Iterator[str]:
-    kind = server.protocol.WhichOneof("kind")
+def _detect(detect: pb.ProxyProtocol.Detect) -> Iterator[str]:
+    for part in ("timeout", "opaque", "http1", "http2"):
+        if not detect.HasField(part):
+            yield f"detect without {part}"
+    for kind in ("opaque", "http1", "http2"):
+        yield from _routes(getattr(detect, kind), kind)
+
+
+def _routes(protocol: Any, kind: str) -> Iterator[str]:
+    if kind not in ("opaque", "tls") and protocol.HasField("failure_accrual"):
+        yield from _accrual(protocol.failure_accrual)
+    for route in protocol.routes:
+        yield from _metadata(route, "route")
+        for rule in route.rules:
+            yield from _filters(rule.filters)
+            yield from _backends(rule)
+
+
+def _backends(rule: Any) -> Iterator[str]:
+    match rule.backends.WhichOneof("kind"):
+        case None:
+            yield "a rule without a distribution"
+        case "empty":
+            return
+        case "first_available":
+            for backend in rule.backends.first_available.backends:
+                yield from _backend(backend)
+        case "random_available":
+            for weighted in rule.backends.random_available.backends:
+                yield from _backend(weighted.backend)
+
+
+def _backend(route_backend: Any) -> Iterator[str]:
+    yield from _filters(route_backend.filters)
+    backend = route_backend.backend
+    yield from _metadata(backend, "backend")
+    if not backend.HasField("queue") or not backend.queue.HasField("failfast_timeout"):
+        yield "a backend without a queue"
+    if backend.HasField("balancer"):
+        if backend.balancer.discovery.WhichOneof("kind") is None:
+            yield "a balancer without discovery"
+        if backend.balancer.WhichOneof("load") is None:
+            yield "a balancer without a load estimator"
+
+
+def _filters(filters: Any) -> Iterator[str]:
+    if any(item.WhichOneof("kind") is None for item in filters):
+        yield "a filter without a kind"
+
+
+def _metadata(owner: Any, what: str) -> Iterator[str]:
+    match owner.metadata.WhichOneof("kind"):
+        case None:
+            yield f"{what} without metadata"
+        case "default":
+            return
+        case "resource":
+            resource = owner.metadata.resource
+            for part in ("group", "kind", "name", "namespace"):
+                if not getattr(resource, part):
+                    yield f"{what} whose {part} is empty"
+
+
+def _accrual(accrual: pb.FailureAccrual) -> Iterator[str]:
+    kind = accrual.WhichOneof("kind")
     if kind is None:
-        yield "no protocol"
+        yield "a circuit breaker without a kind"
         return
-    if not server.labels.get("name"):
-        yield "a server without a name"
-    if kind == "detect" and not server.protocol.detect.HasField("timeout"):
-        yield "detection without a timeout"
-    inner = getattr(server.protocol, kind)
-    for name in ("routes", "http_routes"):
-        if name in inner.DESCRIPTOR.fields_by_name and not getattr(inner, name):
-            yield f"no routes for {kind}"
+    breaker = getattr(accrual, kind)
+    if not breaker.HasField("backoff"):
+        yield "a circuit breaker without a backoff"
+    shortest, longest = (breaker.backoff.min_backoff.ToNanoseconds(), breaker.backoff.max_backoff.ToNanoseconds())
+    if shortest > longest or longest == 0 or not 0.0 <= breaker.backoff.jitter_ratio <= 100.0:
+        yield "a backoff out of bounds"
+    if kind == "unified":
+        yield from _unified(accrual.unified)
 
 
-def _everywhere(message: Message) -> Iterator[str]:
-    """The rules of each message, wherever it occurs."""
-    match message:
-        case pb.Authz():
-            yield from _authz(message)
-        case pb.HttpRoute() | pb.GrpcRoute() if message.metadata.WhichOneof("kind") is None:
-            yield "a route without metadata"
-    match message.DESCRIPTOR.full_name.removeprefix("io.linkerd.proxy."):
-        case "net.IPNetwork":
-            yield from _network(message)
-        case "http_route.RequestRedirect":
-            yield from _redirect(message)
-    yield from _oneofs(message)
-    for field, value in message.ListFields():
-        if field.name == "regex":
-            yield from _regex(value)
-        if field.message_type and not field.message_type.GetOptions().map_entry:
-            for inner in value if field.is_repeated else (value,):
-                yield from _everywhere(inner)
-
-
-def _oneofs(message: Message) -> Iterator[str]:
-    """A message that is a choice has to say which."""
-    for oneof in message.DESCRIPTOR.oneofs:
-        if message.WhichOneof(oneof.name) is None:
-            yield f"{message.DESCRIPTOR.full_name} without {oneof.name}"
-
-
-def _authz(authz: pb.Authz) -> Iterator[str]:
-    if not authz.networks:
-        yield "an authorization without networks"
-    if not all(network.HasField("net") for network in authz.networks):
-        yield "a network without a block"
-    if authz.metadata.WhichOneof("kind") is None:
-        yield "an authorization without metadata"
-    if authz.authentication.WhichOneof("permit") is None:
-        yield "an authorization without authentication"
-
-
-def _network(network: Message) -> Iterator[str]:
-    family = network.ip.WhichOneof("ip")  # type: ignore[attr-defined]
-    if family is None or network.prefix_len > BITS[family]:  # type: ignore[attr-defined]
-        yield "a network that is none"
-
-
-def _redirect(redirect: Message) -> Iterator[str]:
-    if redirect.HasField("path"):
-        path = redirect.path  # type: ignore[attr-defined]
-        if not getattr(path, path.WhichOneof("replace")).startswith("/"):
-            yield "a redirect to a relative path"
-
-
-def _regex(pattern: str) -> Iterator[str]:
-    try:
-        paula.Regex(pattern)
-    except ValueError:
-        yield f"a regular expression that does not compile: {pattern}"
+def _unified(unified: pb.FailureAccrual.Unified) -> Iterator[str]:
+    if not 0.0 <= unified.success_rate_threshold <= 1.0:
+        yield "a threshold out of bounds"
+    if unified.success_rate_threshold:
+        if unified.decay.ToMilliseconds() < 10:
+            yield "a window out of bounds"
+        if unified.min_requests > 1_000_000:
+            yield "too many requests"
