@@ -56,7 +56,7 @@ from controller.core.routes import (
 from controller.grpc.gen.linkerd import inbound_pb2 as pb
 from controller.grpc.inbound_to_proto import to_server
 from controller.grpc.workload import Workload, parse_workload
-from tests.proxy_rules import refused
+from tests.inbound_proxy_rules import refused
 
 
 def few(items: st.SearchStrategy, most: int = 2) -> st.SearchStrategy:
