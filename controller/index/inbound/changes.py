@@ -1,7 +1,7 @@
 """Which watched targets a batch of events gives another answer.
 
-While a batch is taken in, every answer that is about to be replaced or left is noted here first; at the end the answers
-of then and of now are compared. Whatever happened in between does not count.
+When things are settled after a batch, every answer that is about to be replaced or left is noted here first, once:
+cells are renewed, then ports moved, then watches. At the end the answers of then and of now are compared.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ class Changes:
     def renew(self, cell: Cell, value: InboundServer) -> None:
         """Give a cell the answer of now; an equal one keeps its identity."""
         if value != cell.answer.value:
-            self._cells.setdefault(cell, cell.answer)
+            self._cells[cell] = cell.answer
             cell.answer = Answer(value)
 
     def move_port(self, port: WatchedPort, cell: Cell) -> None:
         if port.cell is not cell:
-            self._ports.setdefault(port, self._before(port))
+            self._ports[port] = self._before(port)
             port.move_to(cell)
 
     def move_watch(self, watch: Watch, port: WatchedPort) -> None:
-        if watch.port is not None and watch.port is not port:
-            self._watches.setdefault(watch, self._before(watch.port))
+        if watch.port is not port:
+            assert watch.port is not None  # only those are moved that are somewhere
+            self._watches[watch] = self._before(watch.port)
             watch.detach()
             watch.attach(port)
 
@@ -52,25 +53,16 @@ class Changes:
 
     def targets(self) -> frozenset[PortTarget]:
         """The watched targets that have another answer now."""
-        changed = set(self._ended)
-        for cell in self._cells:
-            for port in cell.ports:
-                if port not in self._ports:
-                    self._add(port, changed)
-        for port, before in self._ports.items():
-            if _differs(port.cell.answer, before):
-                self._add(port, changed)
-        for watch, before in self._watches.items():
+        changed: set[PortTarget] = set()
+        for port in {*self._ports, *(port for cell in self._cells for port in cell.ports)}:
+            if _differs(port.cell.answer, self._before(port)):
+                changed |= port.targets
+        for watch, before in self._watches.items():  # it is on its port since now, and was told something else before
             if watch.answer is not None and _differs(watch.answer, before):
                 changed.add(watch.target)
-        return frozenset(changed)
-
-    def _add(self, port: WatchedPort, changed: set[PortTarget]) -> None:
-        if self._watches:  # those that came from elsewhere had another answer before, and are looked at alone
-            moved = {watch.target for watch in self._watches}
-            changed.update(port.targets - moved)
-        else:
-            changed.update(port.targets)
+            else:
+                changed.discard(watch.target)
+        return frozenset(changed | self._ended)
 
 
 def _differs(answer: Answer[InboundServer], before: Answer[InboundServer]) -> bool:

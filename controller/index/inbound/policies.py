@@ -44,8 +44,6 @@ class Policies:
         """Bring the cells of the touched Servers up to date."""
         touched, self._touched = self._touched, {}
         for entry in touched:
-            if self._servers.get(entry.form.name) is not entry:
-                continue  # it is gone, and its cells are about to be left
             for probes, cell in [*entry.cells.items()]:
                 if cell.ports:
                     changes.renew(cell, self._derive(entry, probes))

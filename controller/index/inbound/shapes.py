@@ -38,6 +38,9 @@ class Shapes:
         factory=WeakValueDictionary[Hashable, WorkloadShape], init=False
     )
 
+    def __len__(self) -> int:
+        return len(self._shapes)
+
     def pod(self, pod: Pod) -> Workload:
         """What the index keeps of a pod."""
         settings = _settings(pod.metadata.annotations)

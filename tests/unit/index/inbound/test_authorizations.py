@@ -305,8 +305,8 @@ def test_authorizations_are_in_one_order() -> None:
     index = index_of(
         authorization_policy("b"),
         authorization_policy("a", ref("Namespace", "ns-0")),
-        server_authorization("d", unauthenticated=True),
-        server_authorization("c", server="srv-8080", unauthenticated=True),
+        server_authorization("c", unauthenticated=True),
+        server_authorization("d", server="srv-8080", unauthenticated=True),
         server(access="audit"),
         pod(),
         cluster=LIVE,

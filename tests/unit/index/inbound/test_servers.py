@@ -341,3 +341,45 @@ def test_a_port_may_come_to_a_server_whose_policy_changes() -> None:
 
     assert changed == {target("a"), target("b")}
     assert _governing(index, 8080, "a") == "b"
+
+
+def test_a_server_made_anew_with_another_time_takes_its_place() -> None:
+    """Which of two Servers comes first follows their creation times, whenever those change."""
+    index = index_of(pod(), server("a", created=1), server("b", created=2))
+    index.watch(POD_8080)
+
+    assert apply(index, server("a", created=3)) == {POD_8080}
+
+    assert _governing(index, 8080) == "b"
+
+
+def test_a_server_that_lost_its_port_tells_nobody_of_its_policies() -> None:
+    """Who has moved on does not hear of the Server that was there before."""
+    index = index_of(pod(), server("late", created=2))
+    index.watch(POD_8080)
+    apply(index, server("early", created=1))
+
+    assert apply(index, server("late", created=2, access="audit")) == frozenset()
+
+
+def test_a_pod_and_its_server_may_move_together() -> None:
+    """A pod that changes its labels while its Server follows notices nothing; a pod that was there already does."""
+    index = index_of(pod("a"), pod("b", labels={"app": "b"}), server())
+    index.watch(target("a"))
+    index.watch(target("b"))
+
+    changed = index.apply([Applied(pod("a", labels={"app": "b"})), Applied(server(selects=selector({"app": "b"})))])
+
+    assert changed == {target("b")}
+    assert (_governing(index, 8080, "a"), _governing(index, 8080, "b")) == ("srv-8080", "srv-8080")
+
+
+def test_a_pod_may_change_its_labels_while_its_policy_changes() -> None:
+    """A pod that stays under its Server hears of the Server's new policy, though its labels are others."""
+    everybody = selector(None, ("app", "Exists", None))
+    index = index_of(pod(), server(selects=everybody))
+    index.watch(POD_8080)
+
+    changed = index.apply([Applied(pod(labels={"app": "b"})), Applied(server(selects=everybody, access="audit"))])
+
+    assert changed == {POD_8080}

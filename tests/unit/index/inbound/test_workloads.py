@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from controller.core.cluster import DefaultPolicy
 from controller.core.inbound import DefaultRef, FixedProtocol, HttpRoute, HttpRule, InboundServer, ServerRef
 from controller.core.routes import HttpRouteMatch, Method, PathExact, ResourceRoute
 from controller.index.inbound import InboundIndex
+from controller.index.inbound.shapes import Shapes
 from controller.k8s.builtin import Pod
 from controller.k8s.events import Applied, Deleted, Reset
 from controller.k8s.meta import ObjectKey
@@ -332,3 +336,17 @@ def test_external_workloads_that_look_alike_share_their_shape() -> None:
     index = index_of(external_workload("a"), external_workload("b"), server("srv", "http", selects_external=selector()))
 
     assert index.watch(external_target("a")) is index.watch(external_target("b"))
+
+
+def test_a_shape_goes_with_the_last_workload_that_has_it() -> None:
+    """What pods of bygone versions looked like is not kept."""
+    shapes = Shapes()
+    kept = [shapes.pod(pod("a")), shapes.pod(pod("b"))]
+    assert kept[0].shape is kept[1].shape
+    gone = weakref.ref(kept[0].shape)
+
+    kept.clear()
+    gc.collect()
+
+    assert gone() is None
+    assert len(shapes) == 0
