@@ -8,6 +8,7 @@ longer one for watches, whose headers some gateways hold back until the first ev
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import platform
 import socket
 import ssl
@@ -21,7 +22,7 @@ import trio
 
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock
-from controller.runtime.endpoint import Endpoint
+from controller.runtime.endpoint import BadConfiguration, Endpoint
 from controller.runtime.errors import (
     KubernetesError,
     Refused,
@@ -59,12 +60,13 @@ _KEEPALIVE = [
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How long things may take, in seconds."""
+    """How long things may take, in seconds, and how long they may be."""
 
     headers: float = HEADERS_SECONDS
     watch_headers: float = WATCH_HEADERS_SECONDS
     request: float = REQUEST_SECONDS
     page: float = LIST_SECONDS
+    body: int = MAX_BODY  # bytes
 
 
 @attrs.define(eq=False)
@@ -118,7 +120,7 @@ class _Shared:
 
 
 class KubeClient:
-    """Talks to one API server as one user. Raises `BadConfiguration` at once if its certificates cannot be read."""
+    """Talks to one API server as one user. Raises `BadConfiguration` at once if it never could."""
 
     def __init__(
         self,
@@ -137,6 +139,7 @@ class KubeClient:
         self._user_agent = f"{user_agent} ({platform.system().lower()}/{platform.machine()})"
         self._tls = TlsContexts(endpoint.tls, clock.monotonic)
         self._tls.current()
+        _check_proxy(endpoint.proxy)
         self._transport = transport or self._new_transport
         self._base = endpoint.server.rstrip("/")
         self._shared: _Shared | None = None
@@ -168,7 +171,7 @@ class KubeClient:
         async with self._shared_http() as http:
             with _deadline(self._limits.page, doing, "a page of a list"):
                 async with self._exchange(http, "GET", path, params, doing=doing, headers=headers) as body:
-                    page = await body.read(MAX_BODY)
+                    page = await body.read(self._limits.body)
         return page
 
     @contextlib.asynccontextmanager
@@ -223,7 +226,7 @@ class KubeClient:
                 async with self._exchange(
                     http, method, path, params or {}, doing=doing, headers=headers, content=body
                 ) as answer:
-                    read = await answer.read(MAX_BODY)
+                    read = await answer.read(self._limits.body)
         return read
 
     # -- the exchange itself --
@@ -304,10 +307,10 @@ class KubeClient:
         return response
 
     async def _raise(self, response: httpx.Response, body: Body, doing: str) -> None:
-        try:
-            text = await body.read(_ERROR_BODY)
-        except KubernetesError:
-            text = b""  # the status says enough
+        text = b""
+        with contextlib.suppress(KubernetesError):  # the status says enough
+            while len(text) < _ERROR_BODY and (chunk := await body.receive()):
+                text += chunk
         status = parse_status(text, response.status_code)
         raise from_status(status, doing=doing, retry_after=self._retry_after(response))
 
@@ -369,6 +372,16 @@ class KubeClient:
         return httpx.AsyncHTTPTransport(
             verify=context, trust_env=False, proxy=self._endpoint.proxy, socket_options=_KEEPALIVE
         )
+
+
+def _check_proxy(proxy: str | None) -> None:
+    if proxy is None:
+        return
+    scheme = proxy.partition("://")[0]
+    if scheme not in ("http", "https", "socks5", "socks5h"):
+        raise BadConfiguration(f"a proxy of scheme {scheme!r} cannot be used")
+    if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        raise BadConfiguration("a SOCKS proxy is configured; install socksio to use it")
 
 
 def _count_nothing() -> None:
