@@ -148,12 +148,11 @@ class Gathering(Call):
     def __init__(self, connection: CallQueue, stream: Stream, hooks: MethodHooks, limit: int) -> None:
         super().__init__(connection, stream, hooks)
         self.body = Deframer(limit)
-        self.buffered = 0
+        self.buffered = 0  # bytes of the body that are kept
         self.messages: list[bytes] = []
 
     def take(self, data: bytes) -> None:
         """Add bytes of the body. Raises `BadMessage`."""
-        self.buffered += len(data)
         self.messages += self.body.feed(data)
 
 
@@ -211,7 +210,6 @@ class TaskCall(Call):
     def take(self, data: bytes, *, ended: bool) -> None:
         """Add bytes of the body, or its end. Raises `BadMessage`."""
         self._held += len(data)
-        self.buffered += len(data)
         self.ended = self.ended or ended
         self.incoming += self._body.feed(data)
         if not self.incoming:
@@ -269,7 +267,10 @@ class TaskCall(Call):
     def closed(self) -> None:
         self._outgoing.clear()
         self.pending, self.outgoing_size = None, 0
+        self.incoming.clear()
+        self.ended = True
         self._release()
         if self.status is None:
             self.status = Status.CANCELLED
             self.on_cancel()
+        self.on_input()  # a handler that goes on after the end has nothing more to read

@@ -191,7 +191,8 @@ class CallConnection:
         call = stream.call
         if call is None:
             opening = cast("Opening", stream.head.call)
-            if event.ended and (message := sole_message(data)) is not None:  # one frame: below any limit
+            message = sole_message(data) if event.ended else None
+            if message is not None and len(message) <= self._shared.limits.message_size:
                 self._http2.release(stream, len(data))
                 self._run(stream, opening, message, now)
                 return
@@ -203,14 +204,16 @@ class CallConnection:
             self._http2.release(stream, len(data))  # nobody wants it any more
 
     def _take(self, call: Gathering | TaskCall, event: DataReceived, now: float) -> None:
+        call.buffered += len(event.data)
         self.buffer(len(event.data))
         try:
-            self._check_buffered()
             if isinstance(call, TaskCall):
                 call.take(event.data, ended=event.ended)
+                self._check_buffered()
                 return
-            call.take(event.data)
             self.release(call, len(event.data))
+            call.take(event.data)
+            self._check_buffered()
             if event.ended or len(call.messages) > 1:
                 self._gathered(call, now)
         except BadMessage as bad:
