@@ -41,7 +41,7 @@ def test_remembering_changes_nothing(histories: list[tuple[int, int | None, list
     connections = [(hpack.Encoder(), HeaderDecoder(memo)) for _ in range(3)]
     for index, size, blocks in histories:
         encoder, decoder = connections[index]
-        if size is not None:
+        if size is not None and size != encoder.header_table_size:  # said twice, hpack's encoder forgets to tell
             encoder.header_table_size = size
         for fields in blocks:
             encoded = encoder.encode(fields)
