@@ -42,9 +42,10 @@ from controller.apiserver.status import (
     unknown_path,
 )
 from controller.apiserver.store import Compacted, Revision, Store, object_key
-from controller.apiserver.views import View, to_yaml
+from controller.apiserver.views import View
 from controller.apiserver.watching import Watch
 from controller.apiserver.writes import Writer, Written
+from controller.apiserver.yaml_text import dump_yaml
 
 Answer: TypeAlias = Response | Watch
 
@@ -116,7 +117,7 @@ class Api:
         if place.subresource:
             return (yield from self._handle_subresource(request, endpoint, place, at))
         match request.method, bool(place.name):
-            case "GET", True if not request.flag("watch") and "/watch/" not in request.path:
+            case "GET", True if "/watch/" not in request.path:
                 return (yield from self._get(request, endpoint, place, at))
             case "GET", _:
                 return (yield from self._list_or_watch(request, endpoint, place, at))
@@ -214,7 +215,7 @@ class Api:
         if stored is not None:
             return Response(200, view.single(stored), view.media_type)
         if view.media_type == "application/yaml":
-            return Response(200, to_yaml(value), view.media_type)
+            return Response(200, dump_yaml(value), view.media_type)
         return respond(value)
 
     def _delete(self, request: Request, endpoint: Endpoint, place: Place) -> Steps[Answer]:

@@ -58,7 +58,7 @@ def parse_body(body: bytes, content_type: str, kind: str) -> tuple[Any, list[str
         raise unsupported_media_type(accepted)
     try:
         if given == YAML:
-            return yaml.load(body, Loader=yaml_loader()), []  # a safe loader that keeps times as text
+            return load_yaml(body), []
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise _unrecognized(body, kind, _json_error(body, error)) from None
@@ -75,21 +75,6 @@ def _unrecognized(body: bytes, kind: str, why: str) -> Refused:
     shown = body[:30].decode(errors="replace") if body[:1] == b"{" else body[:30].hex() or "<empty>"
     tail = " ..." if len(body) > 30 else ""
     return bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown}{tail})")
-
-
-def yaml_loader() -> type[yaml.SafeLoader]:
-    """A loader that leaves dates as they are written: Kubernetes knows no date type."""
-    return _KubernetesLoader
-
-
-class _KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen at run time
-    pass
-
-
-_KubernetesLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def duplicate_fields(body: bytes, value: Any) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from controller.apiserver import admission, causes, metadata
-from controller.apiserver.decoding import media_type, yaml_loader
+from controller.apiserver.decoding import media_type
 from controller.apiserver.definitions import DEFINITIONS
 from controller.apiserver.effects import Steps
 from controller.apiserver.kinds import Endpoint, dig
@@ -30,6 +30,7 @@ from controller.apiserver.status import (
 )
 from controller.apiserver.store import Revision, object_key
 from controller.apiserver.writes import NAMESPACES, Writer
+from controller.apiserver.yaml_text import load_yaml
 
 _POLICIES = ("Foreground", "Background", "Orphan", "nil")
 _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
@@ -76,7 +77,7 @@ def _body(request: Request) -> Object:
     given = media_type(request.headers.get("content-type", "")) or JSON
     try:
         if given == YAML:
-            value = yaml.load(request.body, Loader=yaml_loader())  # a safe loader
+            value = load_yaml(request.body)
         elif given == JSON:
             value = msgspec.json.decode(request.body)
         else:

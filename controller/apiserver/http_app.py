@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from controller.apiserver import stream
 from controller.apiserver.api import Api
@@ -29,9 +29,9 @@ _COMPRESS_FROM = 128 * 1024
 _LIMIT = 3 * 1024 * 1024
 _UNLIMITED = (1800.0, 3600.0)  # how long a watch lasts that names no timeout
 
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
@@ -60,9 +60,22 @@ class HttpApp:
         routes = [
             Route("/-/faults", self._command_faults, methods=["GET", "POST", "DELETE"]),
             Route("/-/compact", self._command_compact, methods=["POST"]),
-            Mount("/", app=self._answer),
         ]
-        self.asgi = Starlette(routes=routes)
+        self._commands = Starlette(routes=routes)
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Requests to the API are many, so they pass by the router."""
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):  # there is nothing to prepare
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        if scope["type"] != "http":
+            return
+        if scope["path"].startswith("/-/"):
+            await self._commands(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
 
     # --- the door for commands
 
@@ -84,8 +97,6 @@ class HttpApp:
     # --- requests
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
         request = await _read(scope, receive)
         if isinstance(request, Response):
             await _respond(request, {}, send)
@@ -189,7 +200,8 @@ def classify(request: Request) -> tuple[str, GroupResource]:
         return request.method.lower(), GroupResource("", request.path.strip("/"))
     resource = GroupResource(place.group, place.plural)
     if request.method in ("GET", "HEAD"):
-        verb = "watch" if request.flag("watch") else "get" if place.name else "list"
+        watching = "/watch/" in request.path or (request.flag("watch") and not place.name)
+        verb = "watch" if watching else "get" if place.name else "list"
     elif request.method == "DELETE":
         verb = "delete" if place.name else "deletecollection"
     else:

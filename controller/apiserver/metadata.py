@@ -11,7 +11,6 @@ from controller.apiserver import causes, names
 from controller.apiserver.kinds import Kind
 from controller.apiserver.status import Cause, Object
 
-
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 
 

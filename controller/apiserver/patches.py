@@ -15,7 +15,6 @@ from controller.apiserver.decoding import (
     media_type,
     reading,
     shape,
-    yaml_loader,
 )
 from controller.apiserver.effects import Steps
 from controller.apiserver.kinds import Endpoint
@@ -27,6 +26,7 @@ from controller.apiserver.requests import Place, Request
 from controller.apiserver.status import Object, bad_request, conflict, invalid, not_found, unsupported_media_type
 from controller.apiserver.store import object_key
 from controller.apiserver.writes import Writer, Written
+from controller.apiserver.yaml_text import load_yaml
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -164,7 +164,7 @@ def _keep_owners(*_: Any, **__: Any) -> None:
 def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> Decoded:
     """The applied configuration: checked against the kind, but with nothing filled in."""
     try:
-        value = yaml.load(request.body, Loader=yaml_loader())  # a safe loader that keeps times as text
+        value = load_yaml(request.body)
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
     value = {} if value is None else value

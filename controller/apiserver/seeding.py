@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
 from controller.apiserver import metadata
-from controller.apiserver.decoding import reading, shape, yaml_loader
+from controller.apiserver.decoding import reading, shape
 from controller.apiserver.kinds import Endpoint
 from controller.apiserver.status import Object, invalid, not_found
 from controller.apiserver.writes import NAMESPACES, custom_problems
+from controller.apiserver.yaml_text import load_all_yaml
 
 if TYPE_CHECKING:
     from controller.apiserver.api import Api
@@ -24,7 +24,7 @@ def parse_manifests(text: bytes | str) -> Iterator[Object]:
     if data.lstrip()[:1] in (b"{", b"["):
         yield from _flatten(msgspec.json.decode(data))
     else:
-        for document in yaml.load_all(data, Loader=yaml_loader()):  # a safe loader
+        for document in load_all_yaml(data):
             yield from _flatten(document)
 
 

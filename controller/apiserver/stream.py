@@ -32,11 +32,11 @@ async def pump(watch: Watch, write: Write, *, faults: Faults, timeout: float, bo
     deadline = start + timeout
     bookmark_at = _next_bookmark(start, deadline, bookmark_interval) if watch.options.bookmarks else math.inf
     try:
-        while not watch.finished:
+        while True:
             wake = trio.Event()
             if await pump_.step():
                 continue
-            if pump_.ended:
+            if watch.finished or pump_.ended:
                 break
             with trio.move_on_at(min(deadline, bookmark_at)):
                 await wake.wait()
@@ -44,7 +44,8 @@ async def pump(watch: Watch, write: Write, *, faults: Faults, timeout: float, bo
             now = trio.current_time()
             if now >= deadline:
                 break
-            await write(watch.bookmark())
+            if (line := watch.bookmark()) is not None:
+                await write(line)
             bookmark_at = _next_bookmark(now, deadline, bookmark_interval)
         return True
     except _Broken:
@@ -122,7 +123,7 @@ class _Pump:
 
     async def _cut(self, fault: Fault, lines: list[bytes]) -> None:
         self._faults.use(fault)
-        line = lines[0] if lines else self._watch.bookmark()
+        line = lines[0] if lines else b'{"type":"BOOKMARK","object":{}}\n'
         await self._write(line[: len(line) // 2])
         raise _Broken
 

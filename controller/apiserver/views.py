@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
-import yaml
 
 from controller.apiserver.kinds import Column, Endpoint
 from controller.apiserver.requests import JSON, YAML, Accept
@@ -14,6 +12,7 @@ from controller.apiserver.schema.defaulting import fill_defaults
 from controller.apiserver.schema.unknown import prune
 from controller.apiserver.status import Object, Refused, bad_request
 from controller.apiserver.store import Revision, to_revision
+from controller.apiserver.yaml_text import dump_yaml
 
 _encode = msgspec.json.Encoder().encode
 
@@ -156,21 +155,11 @@ class View:
     def _finish(self, body: bytes) -> bytes:
         if self.accept.media_type == JSON:
             return body
-        return to_yaml(msgspec.json.decode(body))
+        return dump_yaml(msgspec.json.decode(body))
 
     @property
     def media_type(self) -> str:
         return self.accept.media_type if self.accept.media_type == YAML else JSON
-
-
-def to_yaml(value: Any) -> bytes:
-    text: str = yaml.dump(value, Dumper=_dumper(), default_flow_style=False, sort_keys=True)
-    return text.encode()
-
-
-def _dumper() -> type[yaml.SafeDumper]:
-    found: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return found
 
 
 def _definition(column: Column) -> Object:

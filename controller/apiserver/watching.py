@@ -33,9 +33,10 @@ class Watch:
         self._lines: list[bytes] = []
         self._skip = 0  # changes up to this revision are not told: the client has asked to start behind it
         self._seen = 0  # the revision up to which this watch has told everything
+        self._told = 0  # the highest revision that the client has been given
         start = options.revision
         if start and not options.initial_events:
-            self._seen = self._skip = start
+            self._seen = self._skip = self._told = start
             try:
                 self._place = store.place(self.resource, start)
             except Compacted:
@@ -61,11 +62,17 @@ class Watch:
             self._place += len(changes)
             self._seen = max(self._seen, changes[-1].revision)
             lines = [line for change in changes if (line := self._to_line(change))]
+            if lines and self._told:
+                self._told = self._seen
         return lines
 
-    def bookmark(self) -> bytes:
-        """A line that tells how far this watch has come."""
-        return _line(b"BOOKMARK", self.view.bookmark(self._seen))
+    def bookmark(self) -> bytes | None:
+        """A line that tells how far this watch has come, if that is further than its last line."""
+        if self._seen <= self._told:
+            return None
+        first, self._told = self._told == 0, self._seen
+        # The first bookmark of a watch that began with what exists is marked like the one that was asked for.
+        return _line(b"BOOKMARK", self.view.bookmark(self._seen, _INITIAL_END if first else None))
 
     def end_with(self, refused: Refused) -> bytes:
         """The last line of a watch that has failed."""
@@ -85,6 +92,7 @@ class Watch:
             self._lines = [_line(b"ADDED", self.view.event_object(stored)) for stored in matching]
         if self.options.initial_events and self.options.bookmarks:
             self._lines.append(_line(b"BOOKMARK", self.view.bookmark(revision, _INITIAL_END)))
+            self._told = revision
 
     def _to_line(self, change: Change) -> bytes | None:
         if change.revision <= self._skip:

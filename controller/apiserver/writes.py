@@ -22,8 +22,8 @@ from controller.apiserver.kinds import Endpoint, Kind, dig
 from controller.apiserver.managed import tracking
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.requests import Place, Request
-from controller.apiserver.schema.listtypes import duplicates
 from controller.apiserver.schema.defaulting import fill_defaults
+from controller.apiserver.schema.listtypes import duplicates
 from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.rules import check_rules
 from controller.apiserver.schema.unknown import prune
