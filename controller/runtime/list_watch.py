@@ -24,10 +24,12 @@ from controller.runtime.freshness import WatchRecord, WatchState
 from controller.runtime.index_driver import IndexDriver
 from controller.runtime.intake import Intake
 from controller.runtime.lines import MAX_LINE, LineSplitter, LineTooLong
+from controller.runtime.list_reader import ListReader
 from controller.runtime.log import Logger, get_logger, span
 from controller.runtime.outage import Outage
 from controller.runtime.quarantine import Quarantine
 from controller.runtime.reflector import ListPage, OpenWatch, Pause, Phase, Reaction, Reflector, Refresh
+from controller.runtime.token_bucket import TokenBucket
 
 R = TypeVar("R", bound=Resource)
 
@@ -35,6 +37,13 @@ _log = get_logger(__name__)
 
 ABSENCES_BELIEVED = 2  # in a row, before objects that we know are taken for gone
 ITEMS_PER_STEP = 500  # objects read before others get their turn: a few milliseconds
+
+
+# How often we wake up for a kind: single changes are handed on the moment they come; of a flood, what has come in 10 ms
+# is taken in together. Waking up costs 100 µs, each line 20 µs.
+READS_PER_SECOND = 100.0
+READS_AT_ONCE = 25
+BUFFERED_SECONDS = 0.0002  # a chunk that comes sooner was there already, and is not what woke us
 
 
 class Chunks(Protocol):
@@ -48,7 +57,9 @@ class Chunks(Protocol):
 class ListWatcher(Protocol):
     """The part of the client that following a kind needs. Everything raises `KubernetesError`."""
 
-    async def list_page(self, path: str, params: Mapping[str, str]) -> bytes: ...
+    def list_page(self, path: str, params: Mapping[str, str]) -> AbstractAsyncContextManager[Chunks]:
+        """Ask for a page of a list. Entering waits until the server has begun to answer."""
+        ...
 
     def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AbstractAsyncContextManager[Chunks]:
         """Open a watch. Entering waits until the server has begun to answer."""
@@ -159,12 +170,16 @@ class _Follower(Generic[R]):
             self._list_started = self._clock.monotonic()
             self._intake.list_started()
             self._log.debug("listing", params=step.params)
-        body = await self._server.list_page(self._type.api_path, step.params)
-        page = self._intake.decoder.page(body)
+        reader = ListReader(self._type)
+        async with self._server.list_page(self._type.api_path, step.params) as chunks:
+            while chunk := await chunks.receive():
+                self._intake.items(reader.feed(chunk))
+        page = reader.end()
         items = page.items or ()
         for start in range(0, len(items), ITEMS_PER_STEP):
-            self._intake.items(items[start : start + ITEMS_PER_STEP])
             await trio.lowlevel.checkpoint()
+            self._intake.items(items[start : start + ITEMS_PER_STEP])
+        await trio.lowlevel.checkpoint()
         if self._reflector.listed(page.metadata.resource_version, page.metadata.continue_):
             await self._hand_on_list()
 
@@ -197,7 +212,8 @@ class _Follower(Generic[R]):
         splitter = LineSplitter(self._max_line)
         async with self._server.watch(self._type.api_path, step.params, idle=step.idle) as chunks:
             self._opened()
-            while chunk := await chunks.receive():
+            pace = TokenBucket(READS_PER_SECOND, READS_AT_ONCE)
+            while chunk := await self._receive(chunks, pace):
                 try:
                     lines = splitter.feed(chunk)
                 except LineTooLong as error:
@@ -205,6 +221,17 @@ class _Follower(Generic[R]):
                 if lines:
                     await self._take(lines)
         self._ended()
+
+    async def _receive(self, chunks: Chunks, pace: TokenBucket) -> bytes:
+        """Wait for a chunk. In a flood wait a little longer, so that more of it is there to be taken in together."""
+        asked = self._clock.monotonic()
+        chunk = await chunks.receive()
+        now = self._clock.monotonic()
+        if now - asked > BUFFERED_SECONDS:
+            wait = pace.take(now)
+            if wait:
+                await trio.sleep(wait)
+        return chunk
 
     def _opened(self) -> None:
         now = self._clock.monotonic()
@@ -217,7 +244,12 @@ class _Follower(Generic[R]):
         """Hand on what some lines say, as one batch, and only then move on past them."""
         taken = self._intake.lines(lines)
         if taken.batch:
-            await self._events.send(taken.batch)
+            try:
+                self._events.send_nowait(
+                    taken.batch
+                )  # the rest of a flood comes before whoever takes this in has a turn
+            except trio.WouldBlock:
+                await self._events.send(taken.batch)
         if taken.version is not None:
             self._advance(taken.version)
         if taken.failure is not None:
