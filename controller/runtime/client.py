@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import platform
 import socket
 import ssl
@@ -76,6 +77,7 @@ class Body:
     _chunks: AsyncIterator[bytes]
     _doing: str
     _count: Callable[[], None]
+    _left: float  # bytes that it may still have
 
     async def receive(self) -> bytes:
         """Wait for some bytes and return them; none at the end."""
@@ -84,22 +86,24 @@ class Body:
                 async for chunk in self._chunks:
                     self._count()
                     if chunk:
-                        return chunk
+                        return self._within_limit(chunk)
         except Unavailable as error:
             if error.reason not in ("idle", "tls"):
                 error.reason = "lost"
             raise
         return b""
 
-    async def read(self, limit: int) -> bytes:
+    def _within_limit(self, chunk: bytes) -> bytes:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise Refused(f"{self._doing}: the answer is too long", reason="oversize")
+        return chunk
+
+    async def read(self) -> bytes:
         """Wait for the end and return everything."""
         parts: list[bytes] = []
-        size = 0
         while chunk := await self.receive():
             parts.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                raise Refused(f"{self._doing}: the answer is longer than {limit} bytes", reason="oversize")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -164,15 +168,15 @@ class KubeClient:
 
     # -- following a kind --
 
-    async def list_page(self, path: str, params: Mapping[str, str]) -> bytes:
-        """Ask for a page of a list and return its body."""
+    @contextlib.asynccontextmanager
+    async def list_page(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[Body]:
+        """Ask for a page of a list, and lend its body, which has to be read within the time for a page."""
         doing = f"listing {path}"
         headers = {"Accept-Encoding": self._encoding()}
         async with self._shared_http() as http:
             with _deadline(self._limits.page, doing, "a page of a list"):
                 async with self._exchange(http, "GET", path, params, doing=doing, headers=headers) as body:
-                    page = await body.read(self._limits.body)
-        return page
+                    yield body
 
     @contextlib.asynccontextmanager
     async def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Body]:
@@ -226,7 +230,7 @@ class KubeClient:
                 async with self._exchange(
                     http, method, path, params or {}, doing=doing, headers=headers, content=body
                 ) as answer:
-                    read = await answer.read(self._limits.body)
+                    read = await answer.read()
         return read
 
     # -- the exchange itself --
@@ -250,7 +254,8 @@ class KubeClient:
         response = await self._await_headers(http, request, doing, headers_limit or self._limits.headers)
         begun = self._clock.monotonic()
         chunks = response.aiter_raw() if raw else response.aiter_bytes()
-        body = Body(chunks, doing, self._frame_counter(method, response.status_code))
+        left = math.inf if raw else self._limits.body
+        body = Body(chunks, doing, self._frame_counter(method, response.status_code), left)
         try:
             if response.is_success:
                 self._log_warnings(response)

@@ -114,6 +114,7 @@ _envelopes = msgspec.json.Decoder(_Envelope).decode
 _typed_metas = msgspec.json.Decoder(_TypedMeta).decode
 _named = msgspec.json.Decoder(_Named).decode
 _lists = msgspec.json.Decoder(ListBody).decode
+_arrays = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 
 
 class _Unreadable(Exception):
@@ -209,14 +210,7 @@ class Decoder(Generic[R]):
 
     def page(self, body: bytes) -> ListBody:
         """Read the envelope of a list; raise `Garbled` if it is none of our kind."""
-        try:
-            page = _read(_lists, body)
-        except _Unreadable as error:
-            raise Garbled(f"not a list: {error}: {body[:120]!r}", reason="decode") from error
-        expected = f"{self._resource_type.kind}List"
-        if page.kind != expected:
-            raise Garbled(f"the list is a {page.kind or 'thing without kind'}, not a {expected}", reason="protocol")
-        return page
+        return decode_page(body, self._resource_type)
 
     def items(self, items: tuple[msgspec.Raw, ...]) -> Iterator[R | Undecodable | Skipped]:
         """Read the items of a list one by one, each when it is asked for."""
@@ -226,6 +220,26 @@ class Decoder(Generic[R]):
                 yield _read(decode, raw)
             except _Unreadable as error:
                 yield _undecodable_item(raw, str(error))
+
+
+def decode_page(body: bytes, resource_type: ResourceType[Resource]) -> ListBody:
+    """Read the envelope of a list; raise `Garbled` if it is none of this kind."""
+    try:
+        page = _read(_lists, body)
+    except _Unreadable as error:
+        raise Garbled(f"not a list: {error}: {body[:120]!r}", reason="decode") from error
+    expected = f"{resource_type.kind}List"
+    if page.kind != expected:
+        raise Garbled(f"the list is a {page.kind or 'thing without kind'}, not a {expected}", reason="protocol")
+    return page
+
+
+def decode_items(raw: bytes) -> tuple[msgspec.Raw, ...] | None:
+    """Read a JSON array without looking into its items; `None` if it is none."""
+    try:
+        return _read(_arrays, raw)
+    except _Unreadable:
+        return None
 
 
 def _undecodable_item(raw: msgspec.Raw, error: str) -> Undecodable | Skipped:

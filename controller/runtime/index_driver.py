@@ -38,32 +38,36 @@ class IndexDriver(Generic[R]):
     resource_type: ResourceType[R]
     known: dict[ObjectKey, Known] = attrs.field(factory=dict[ObjectKey, Known])
     _staged: dict[ObjectKey, R] = attrs.field(factory=dict[ObjectKey, R], init=False)
+    _staged_known: dict[ObjectKey, Known] = attrs.field(factory=dict[ObjectKey, Known], init=False)
 
     def accepts(self, metadata: ObjectMeta) -> bool:
         """Say whether the object has the names that its kind has to have."""
         return bool(metadata.name) and bool(metadata.namespace) is self.resource_type.namespaced
 
     def list_started(self) -> None:
-        self._staged = {}
+        self._staged, self._staged_known = {}, {}
 
     def staged(self, resource: R) -> None:
         """Take an object of the list under way; of two with the same name, the later counts."""
-        self._staged[resource.metadata.key] = resource
+        metadata = resource.metadata
+        key = metadata.key
+        self._staged[key] = resource
+        self._staged_known[key] = Known.of(metadata)
 
     def unstaged(self, key: ObjectKey) -> None:
         """Take back an object of the list under way."""
         self._staged.pop(key, None)
+        self._staged_known.pop(key, None)
 
     def synced(self) -> Synced[R]:
         """Complete the list."""
-        staged, self._staged = self._staged, {}
-        before = self.known.copy()
+        resources, after = tuple(self._staged.values()), self._staged_known
+        self.list_started()
+        removed = frozenset(self.known.keys() - after.keys())
+        replaced = frozenset(key for key, known in self.known.items() if key in after and after[key].uid != known.uid)
         self.known.clear()  # in place: others read this mapping
-        self.known.update((key, Known.of(resource.metadata)) for key, resource in staged.items())
-        return Synced(
-            Reset(self.resource_type.model, tuple(staged.values()), frozenset(before.keys() - self.known.keys())),
-            frozenset(key for key, known in before.items() if key in self.known and self.known[key].uid != known.uid),
-        )
+        self.known.update(after)
+        return Synced(Reset(self.resource_type.model, resources, removed), replaced)
 
     def applied(self, resource: R) -> Applied[R]:
         metadata = resource.metadata

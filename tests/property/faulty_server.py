@@ -92,7 +92,11 @@ class FaultyServer:
                 ]
             )
 
-    async def list_page(self, _path: str, params: Mapping[str, str]) -> bytes:
+    @contextlib.asynccontextmanager
+    async def list_page(self, _path: str, params: Mapping[str, str]) -> AsyncIterator[FaultyPage]:
+        yield FaultyPage(self, await self._page(params))
+
+    async def _page(self, params: Mapping[str, str]) -> bytes:
         await trio.sleep(0.01)
         self._may_fail(0.3)
         if self.faults and self.chance.random() < 0.1:
@@ -121,6 +125,20 @@ class FaultyServer:
 
     async def refresh_credentials(self) -> None:
         await trio.sleep(0.01)
+
+
+@attrs.define(eq=False)
+class FaultyPage:
+    _server: FaultyServer
+    _left: bytes
+
+    async def receive(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if self._left and self._server.faults and self._server.chance.random() < 0.05:
+            raise Unavailable("cut in the middle", reason="lost")
+        size = self._server.chance.randint(1, 2000)
+        chunk, self._left = self._left[:size], self._left[size:]
+        return chunk
 
 
 @attrs.define(eq=False)

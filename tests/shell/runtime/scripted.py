@@ -58,7 +58,11 @@ class ScriptedServer:
     def _note(self, verb: str, params: Mapping[str, str]) -> None:
         self.requests.append(Request(trio.current_time(), verb, dict(params)))
 
-    async def list_page(self, _path: str, params: Mapping[str, str]) -> bytes:
+    @contextlib.asynccontextmanager
+    async def list_page(self, _path: str, params: Mapping[str, str]) -> AsyncIterator[Stream]:
+        yield Stream(iter([await self._page(params), End]), 60.0)
+
+    async def _page(self, params: Mapping[str, str]) -> bytes:
         self._note("list", params)
         await trio.lowlevel.checkpoint()
         match next(self.lists, None):  # type: ignore[call-overload]
