@@ -25,6 +25,7 @@ from controller.apiserver.status import (
     invalid,
     unsupported_media_type,
 )
+from controller.apiserver.yaml_text import load_yaml
 
 OBJECT_TYPES = (JSON, YAML)
 _PROTOBUF = "application/vnd.kubernetes.protobuf"

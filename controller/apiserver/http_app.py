@@ -17,12 +17,15 @@ from starlette.routing import Route
 
 from controller.apiserver import stream
 from controller.apiserver.api import Api
-from controller.apiserver.effects import CallWebhook, WaitForRevision
+from controller.apiserver.effects import Effect, WaitForRevision
 from controller.apiserver.faults import Fault, Faults, parse_fault
 from controller.apiserver.requests import Request, Response, parse_place, parse_query, refuse
-from controller.apiserver.status import GroupResource, Refused, expired, throttled
+from controller.apiserver.status import GroupResource, Refused, expired, internal, throttled
 from controller.apiserver.watching import Watch
 from controller.apiserver.webhook_client import WebhookClient
+from controller.runtime.log import get_logger
+
+log = get_logger(__name__)
 
 _PATIENCE = 3.0  # how long a request waits for a revision that does not exist yet
 _COMPRESS_FROM = 128 * 1024
@@ -138,17 +141,18 @@ class HttpApp:
         try:
             effect = next(steps)
             while True:
-                if isinstance(effect, WaitForRevision):
-                    await self._wait_for(effect.revision)
-                    effect = steps.send(None)
-                else:
-                    effect = steps.send(await self._call(effect))
+                effect = steps.send(await self._carry_out(effect))
         except StopIteration as stop:
             answer: Response | Watch = stop.value
             return answer
+        except Exception as error:
+            log.exception("request failed", method=request.method, path=request.path)
+            return refuse(internal(f"{type(error).__name__}: {error}"))
 
-    async def _call(self, call: CallWebhook) -> Any:
-        return await self._webhooks.call(call)
+    async def _carry_out(self, effect: Effect) -> Any:
+        if isinstance(effect, WaitForRevision):
+            return await self._wait_for(effect.revision)
+        return await self._webhooks.call(effect)
 
     async def _wait_for(self, revision: int) -> None:
         reached = trio.Event()
