@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from random import Random
@@ -11,12 +12,16 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from controller.core.cluster import ClusterConfig
-from controller.core.inbound import InboundServer, PortTarget
+from controller.core.inbound import InboundServer, PortTarget, ServerRef
 from controller.index.inbound import InboundIndex
 from controller.index.inbound.cells import Cell, Group
 from controller.index.inbound.default_cells import DefaultCells
 from controller.index.inbound.shapes import Shapes
+from controller.k8s.builtin import Pod
 from controller.k8s.events import Applied, Deleted, Event
+from controller.k8s.meta import Resource
+from controller.k8s.policy import Server
+from controller.k8s.workload import ExternalWorkload
 from tests.property.inbound_worlds import (
     CLUSTER,
     TARGETS,
@@ -89,6 +94,43 @@ def test_watched_and_asked_answers_are_the_same(history: list[list[Step]], watch
         for target in watched:
             index.watch(target)
             assert index.answer(target) is index.lookup(target) is index.watch(target)
+
+
+@given(histories)
+def test_the_first_server_that_selects_a_port_governs_it(history: list[list[Step]]) -> None:
+    """Looking through all Servers, one after the other, finds the same one as the index does."""
+    index, survivors = InboundIndex(CLUSTER), Survivors()
+    for batch in history:
+        index.apply(survivors.events(batch))
+
+    found = {target: answer.reference for target, answer in _told(index).items()}
+    governing = {target: _governing(target, survivors) for target in found}
+    assert {t: ref.name if isinstance(ref, ServerRef) else None for t, ref in found.items()} == governing
+
+
+def _governing(target: PortTarget, survivors: Survivors) -> str | None:
+    workload = survivors.left[workload_of(target)]
+    servers = [r for r in survivors.left.values() if isinstance(r, Server) and r.key.namespace == target.namespace]
+    oldest = dt.datetime.min.replace(tzinfo=dt.UTC)
+    for server in sorted(servers, key=lambda s: (s.metadata.creation_timestamp or oldest, s.metadata.name)):
+        external = server.spec.external_workload_selector is not None
+        selector = server.spec.external_workload_selector or server.spec.pod_selector
+        if external is isinstance(workload, Pod) or selector is None or not selector.matches(workload.labels):
+            continue
+        if target.port in _ports(server.spec.port, workload):
+            return server.metadata.name
+    return None
+
+
+def _ports(port: int | str, workload: Resource) -> set[int]:
+    if isinstance(port, int):
+        return {port}
+    if isinstance(workload, Pod):
+        assert workload.spec is not None
+        declared = [p for c in workload.spec.containers or () for p in c.ports or ()]
+        return {p.container_port for p in declared if p.name == port}
+    assert isinstance(workload, ExternalWorkload)
+    return {p.port for p in workload.spec.ports or () if p.name == port}
 
 
 @given(histories, batches, watched_sets)
