@@ -86,7 +86,7 @@ class CallConnection:
 
     def __init__(self, shared: Shared, *, peer: str, wake: Callable[[], None]) -> None:
         self.peer = peer
-        self.failure: str | None = None  # why the connection had to end, if a rule was broken
+        self.failure: ConnectionFailed | None = None  # why the connection had to end, if a rule was broken
         self.client_leaving = False
         self._shared = shared
         self._wake = wake
@@ -150,7 +150,7 @@ class CallConnection:
                     case ClientLeaving():
                         self.client_leaving = True
                     case ConnectionFailed():
-                        self.failure = event.reason
+                        self.failure = event
                         self.close(now)
         finally:
             self._busy = False

@@ -31,7 +31,7 @@ class ServedConnection:
     """
 
     __slots__ = (
-        "_asked_at",
+        "_asked",
         "_finishing",
         "_leave_at",
         "_received_at",
@@ -57,7 +57,7 @@ class ServedConnection:
         self._unsent: memoryview | None = None
         self._finishing = False
         self._received_at = trio.current_time()
-        self._asked_at: float | None = None
+        self._asked = False  # whether the client was asked for a sign of life and has given none
         self._leave_at: float | None = None
         self.in_round = False
         self.tick = 0
@@ -75,11 +75,14 @@ class ServedConnection:
                 await self._read()
         finally:
             self._finishing = True  # it may wait for a turn yet
+            self._unsent = None
             self._shared.timers.cancel(self)
-            self.calls.close(trio.current_time())
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
-            self._unsent = None
+            try:
+                self.calls.close(trio.current_time())
+            except Exception as error:  # noqa: BLE001  # a fault of ours ends this connection and no other
+                _log.error("closing a connection failed", exc_info=error, peer=self.calls.peer)
 
     async def _read(self) -> None:
         while True:
@@ -95,6 +98,7 @@ class ServedConnection:
             if self._finishing:
                 continue
             self._received_at = trio.current_time()
+            self._asked = False
             self.calls.receive(data)
             self._rounds.try_now(self)
             while self.in_round or self._unsent is not None:
@@ -163,7 +167,7 @@ class ServedConnection:
         connection.
         """
         if self.calls.failure is not None:
-            _log.info("connection ended", peer=self.calls.peer, reason=self.calls.failure)
+            _log.info("connection ended", peer=self.calls.peer, reason=self.calls.failure.reason)
         self._finishing = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
@@ -187,21 +191,19 @@ class ServedConnection:
     def due(self, now: float) -> None:
         """Look after a client that says nothing."""
         limits = self._shared.limits
-        asked_in_vain = self._asked_at is not None and self._received_at <= self._asked_at
-        if not self.calls.greeted or asked_in_vain:
+        if not self.calls.greeted or self._asked:
             _log.info("client does not answer", peer=self.calls.peer)
             self._scope.cancel()
             return
         if self._leave_at is not None:
             self.calls.leave()
             self._rounds.add(self)
-        self._asked_at = None
         quiet = now - self._received_at
         keepalive, idle = limits.keepalive_seconds or math.inf, limits.idle_seconds or math.inf
         if quiet >= idle and not self.calls.streams and self._leave_at is None:
             self.drain()
         elif quiet >= keepalive:
-            self._asked_at = now
+            self._asked = True
             self.calls.ping()
             self._rounds.add(self)
             self._shared.timers.schedule(self, now + limits.keepalive_timeout)

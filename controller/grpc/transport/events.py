@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
+    from controller.grpc.transport.frames import ErrorCode
     from controller.grpc.transport.sending import Stream
 
 
@@ -53,7 +54,7 @@ class ClientLeaving(msgspec.Struct, gc=False):
 class ConnectionFailed(msgspec.Struct, gc=False):
     """The connection is over: a rule was broken or a limit passed. GOAWAY is among the data to send."""
 
-    code: int
+    code: ErrorCode
     reason: str
 
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import trio
@@ -37,6 +37,7 @@ class ServerStatistics:
     header_blocks_known: int
     header_blocks_decoded: int
     waiting: int  # connections that wait for a turn
+    faults: Mapping[str, int]  # connections that we ended because of what the client did, per HTTP/2 error code
 
 
 class GrpcServer:
@@ -71,6 +72,7 @@ class GrpcServer:
         self._accepted = 0
         self._refused_connections = 0
         self._refused_streams = 0
+        self._faults: Counter[str] = Counter()
         self._ended = trio.Event()
 
     @property
@@ -88,6 +90,7 @@ class GrpcServer:
             header_blocks_known=self._shared.memo.hits,
             header_blocks_decoded=self._shared.memo.misses,
             waiting=len(self._rounds),
+            faults=dict(self._faults),
         )
 
     async def serve(
@@ -170,6 +173,8 @@ class GrpcServer:
         finally:
             self._connections.discard(connection)
             self._refused_streams += connection.calls.refused
+            if connection.calls.failure is not None:
+                self._faults[connection.calls.failure.code.name] += 1
             self._peers[host] -= 1
             if not self._peers[host]:
                 del self._peers[host]

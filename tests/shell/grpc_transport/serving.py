@@ -31,6 +31,8 @@ class Things:
     unsubscribed: trio.Event = attrs.field(factory=trio.Event)
     cancelled: list[str] = attrs.field(factory=list)
     first: bytes = attrs.field(factory=lambda: encoded(1))
+    opened: int = 0
+    cost: Callable[[], object] = lambda: None  # what opening a stream takes
 
     def get(self, ask: Ask) -> Answer:
         """Answers with the length of the name; some names are trouble."""
@@ -44,6 +46,8 @@ class Things:
     def watch(self, ask: Ask, stream: Publisher) -> Callable[[], None]:
         if ask.service == "missing":
             raise GRPCError(Status.NOT_FOUND, "no such thing")
+        self.opened += 1
+        self.cost()
         self.published.append(stream)
         stream.publish(self.first)
 

@@ -572,7 +572,8 @@ def test_we_may_end_a_connection() -> None:
     pair.client.receive(pair.server.data_to_send(0.0, 1 << 20))
 
     assert pair.client.goaways == [ErrorCode.INTERNAL_ERROR]
-    assert pair.server.failure == "out of order"
+    assert pair.server.failure is not None
+    assert pair.server.failure.reason == "out of order"
 
 
 def test_pings_of_ours_are_answered() -> None:
