@@ -5,8 +5,11 @@ Theory of operation
 
 Primary state is one record for each object, only events change it. What an object *should* show is derived when it is
 asked for (`wanted`), from records alone. An event therefore never computes a status; it only names the objects whose
-status may have become another one, found by the reverse index from what a record depends on: a route on its parents,
-its backends and the routes that share a parent with it, a rate limit on its Server and on the other limits of it.
+status may have become another one:
+
+* the object itself, if it was written,
+* by the names that records depend on: those whose parent or backend has come, gone, or become of use,
+* by the contest for a parent or a Server: those who have lost it to somebody new, or won it because somebody left.
 
 So nothing is patched twice because the news of the first patch has not come back yet: the writer holds keys, and asks
 when a key's turn comes.
@@ -14,102 +17,48 @@ when a key's turn comes.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from controller.core.cluster import ClusterConfig
-from controller.core.network import NetworkMatch
-from controller.index.parse.cidr import parse_network_match
-from controller.index.parse.invalid import Invalid
 from controller.index.status import rules
-from controller.index.status.references import backends_of, parents_of, shown_parents, verdict_of
+from controller.index.status.contest import Contest
+from controller.index.status.records import (
+    PARSERS,
+    EgressNetworkRecord,
+    Name,
+    Prize,
+    RateLimitRecord,
+    Record,
+    RouteRecord,
+)
 from controller.index.status.values import (
-    CONTROLLER_NAME,
     Backend,
-    BackendKind,
     EgressNetworkStatus,
     Parent,
     ParentKind,
     ParentVerdict,
     RateLimitStatus,
-    Route,
     RouteStatus,
     Status,
     StatusKey,
     Stored,
-    Verdict,
 )
 from controller.k8s.builtin import Service
 from controller.k8s.events import Applied, Deleted, Event, Reset
-from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
 from controller.k8s.meta import ObjectKey, Resource
-from controller.k8s.policy import Condition, EgressNetwork, HTTPLocalRateLimitPolicy, Server
-from controller.k8s.references import POLICY_GROUP
+from controller.k8s.policy import EgressNetwork, Server
 
-# A route is refused by a parent that a route of a lower rank is attached to as well.
-ROUTE_RANKS: Mapping[type[Route], int] = {
-    GRPCRoute: 0,
-    PolicyHTTPRoute: 1,
-    GatewayHTTPRoute: 1,
-    TLSRoute: 2,
-    TCPRoute: 3,
-}
-KINDS: frozenset[type[Resource]] = frozenset({Server, Service, EgressNetwork, HTTPLocalRateLimitPolicy, *ROUTE_RANKS})
-
-# What a record can depend on: the existence or usability of an object, or the other holders of the same thing.
-Dependency: TypeAlias = tuple[str, ObjectKey] | Parent
+KINDS: frozenset[type[Resource]] = frozenset({Server, Service, *PARSERS})
+_NAMED = frozenset({Server, Service, EgressNetwork})
 
 
 @attrs.frozen
-class RouteRecord:
-    rank: int
-    parents: tuple[Parent, ...]
-    backends: tuple[Backend, ...]
-    shown: tuple[object, ...]  # our entries in the stored status
-    stored: Stored = attrs.field(eq=False)
-
-    def dependencies(self) -> Iterator[Dependency]:
-        for parent in self.parents:
-            yield parent
-            yield parent.kind.value, parent.key
-        for backend in self.backends:
-            if backend.kind is not BackendKind.UNKNOWN:
-                yield backend.kind.value, backend.key
-
-
-@attrs.frozen
-class RateLimitRecord:
-    server: ObjectKey | None  # None: not a Server, and then there is no status
-    created: dt.datetime | None
-    shown: tuple[Verdict | None, ...] | None
-    shown_server: str | None
-    stored: Stored = attrs.field(eq=False)
-
-    def dependencies(self) -> Iterator[Dependency]:
-        if self.server is not None:
-            yield ParentKind.SERVER.value, self.server
-            yield "limits of", self.server
-
-
-@attrs.frozen
-class EgressNetworkRecord:
-    networks: tuple[NetworkMatch, ...] | None
-    shown: tuple[Verdict | None, ...]  # its conditions of type Accepted
-    stored: Stored = attrs.field(eq=False)
-
-    def dependencies(self) -> Iterator[Dependency]:
-        return iter(())
-
-    @property
-    def usable(self) -> bool:
-        """Whether its stored status says that it was accepted."""
-        return any(verdict is not None and verdict.status for verdict in self.shown)
-
-
-Record: TypeAlias = RouteRecord | RateLimitRecord | EgressNetworkRecord
+class StatusIndexStatistics:
+    subjects: int  # objects that have a status of ours
+    names: int  # objects that a status depends on, whether they exist or not
+    contests: int  # parents and Servers that somebody is after
 
 
 @attrs.define(eq=False)
@@ -119,10 +68,11 @@ class StatusIndex:
     _config: ClusterConfig
     _records: dict[StatusKey, Record] = attrs.field(factory=dict[StatusKey, Record], init=False)
     # Servers, Services and EgressNetworks that exist; the value says whether a route can be attached to it
-    _usable: dict[tuple[str, ObjectKey], bool] = attrs.field(factory=dict[tuple[str, ObjectKey], bool], init=False)
-    _dependents: dict[Dependency, dict[StatusKey, None]] = attrs.field(
-        factory=dict[Dependency, "dict[StatusKey, None]"], init=False
+    _usable: dict[Name, bool] = attrs.field(factory=dict[Name, bool], init=False)
+    _dependents: dict[Name, dict[StatusKey, None]] = attrs.field(
+        factory=dict[Name, "dict[StatusKey, None]"], init=False
     )
+    _contests: dict[Prize, Contest[StatusKey]] = attrs.field(factory=dict[Prize, Contest[StatusKey]], init=False)
 
     def apply(self, events: Sequence[Event]) -> frozenset[StatusKey]:
         """Take events in; the objects returned are worth asking `wanted` about."""
@@ -134,11 +84,11 @@ class StatusIndex:
                 case Deleted(kind, key):
                     dirty.update(self._remove(kind, key))
                 case Reset(kind, resources, removed):
-                    for resource in resources:
-                        dirty.update(self._put(resource))
                     for key in removed:
                         dirty.update(self._remove(kind, key))
-        return frozenset(dirty)
+                    for resource in resources:
+                        dirty.update(self._put(resource))
+        return frozenset(dirty & self._records.keys())
 
     def subjects(self) -> tuple[StatusKey, ...]:
         """Every object that has a status of ours: what a new leader looks through."""
@@ -148,10 +98,10 @@ class StatusIndex:
         """What the object should show, or `None` if it does, or is gone, or has no status of ours."""
         match self._records.get(key):
             case RouteRecord() as route:
-                status = RouteStatus(tuple(self._parent_verdict(route, parent) for parent in route.parents))
+                status = RouteStatus(tuple([self._parent_verdict(route, parent) for parent in route.parents]))
                 return None if status.equals(route.shown) else status
             case RateLimitRecord() as limit:
-                return self._rate_limit_status(key, limit)
+                return self._rate_limit_status(limit)
             case EgressNetworkRecord() as egress:
                 verdict = rules.egress_network(egress.networks, self._config.cluster_networks)
                 return None if egress.shown == (verdict,) else EgressNetworkStatus(verdict)
@@ -163,9 +113,13 @@ class StatusIndex:
         record = self._records.get(key)
         return None if record is None else record.stored
 
+    def statistics(self) -> StatusIndexStatistics:
+        return StatusIndexStatistics(len(self._records), len(self._dependents), len(self._contests))
+
     def _parent_verdict(self, route: RouteRecord, parent: Parent) -> ParentVerdict:
         usable = self._usable.get((parent.kind.value, parent.key))
-        accepted = rules.accepted(parent.kind, usable=usable, conflicted=self._conflicted(route, parent))
+        wins = self._contests[parent].wins((route.rank,))
+        accepted = rules.accepted(parent.kind, usable=usable, conflicted=not wins)
         if parent.kind is ParentKind.SERVER:
             return ParentVerdict(parent, (accepted,))
         return ParentVerdict(parent, (accepted, rules.resolved_refs(parent, route.backends, self._exists)))
@@ -173,27 +127,16 @@ class StatusIndex:
     def _exists(self, backend: Backend) -> bool:
         return (backend.kind.value, backend.key) in self._usable
 
-    def _conflicted(self, route: RouteRecord, parent: Parent) -> bool:
-        if route.rank == 0:
-            return False
-        sharing = (self._records[key] for key in self._dependents[parent])
-        return any(isinstance(other, RouteRecord) and other.rank < route.rank for other in sharing)
-
-    def _rate_limit_status(self, key: StatusKey, limit: RateLimitRecord) -> RateLimitStatus | None:
+    def _rate_limit_status(self, limit: RateLimitRecord) -> RateLimitStatus | None:
         if limit.server is None:
             return None
         exists = (ParentKind.SERVER.value, limit.server) in self._usable
-        first = min(self._dependents["limits of", limit.server], key=self._age)
-        verdict = rules.rate_limit(server_exists=exists, first=first == key)
+        verdict = rules.rate_limit(server_exists=exists, first=self._contests[limit.server].wins(limit.age))
         if limit.shown == (verdict,) and limit.shown_server == limit.server.name:
             return None
         return RateLimitStatus(verdict, limit.server.name)
 
-    def _age(self, key: StatusKey) -> tuple[bool, dt.datetime | None, str]:
-        record = self._records[key]
-        return rules.age(record.created if isinstance(record, RateLimitRecord) else None, key.key)
-
-    # The rest takes events in. Each step returns the objects it may have changed.
+    # The rest takes events in. Each step returns the objects it may have changed, some of which may be gone.
 
     def _put(self, resource: Resource) -> Iterable[StatusKey]:
         match resource:
@@ -202,117 +145,65 @@ class StatusIndex:
             case Service():
                 usable = rules.has_cluster_ip(resource.spec)
                 return self._set_usable((ParentKind.SERVICE.value, resource.key), usable=usable)
-            case EgressNetwork():
-                return self._put_egress_network(resource)
             case _:
-                parse = _PARSERS.get(type(resource))
-                return () if parse is None else self._store(StatusKey(type(resource), resource.key), parse(resource))
-
-    def _put_egress_network(self, resource: EgressNetwork) -> Iterable[StatusKey]:
-        try:
-            record = parse_egress_network(resource)
-        except Invalid:
-            return ()  # the last good one stays
-        changed = set(self._store(StatusKey(EgressNetwork, resource.key), record))
-        return changed.union(self._set_usable((ParentKind.EGRESS_NETWORK.value, resource.key), usable=record.usable))
+                record = PARSERS[type(resource)](resource)
+                changed = self._store(StatusKey(type(resource), resource.key), record)
+        if isinstance(record, EgressNetworkRecord):
+            name = ParentKind.EGRESS_NETWORK.value, resource.key
+            return {*changed, *self._set_usable(name, usable=record.usable)}
+        return changed
 
     def _remove(self, kind: type[Resource], key: ObjectKey) -> Iterable[StatusKey]:
         changed = set[StatusKey]()
-        if kind in (Server, Service, EgressNetwork):
+        if kind in _NAMED:
             changed.update(self._set_usable((kind.__name__, key), usable=None))
-        if kind in _PARSERS or kind is EgressNetwork:
+        if kind in PARSERS:
             changed.update(self._store(StatusKey(kind, key), None))
         return changed
 
-    def _set_usable(self, name: tuple[str, ObjectKey], *, usable: bool | None) -> Iterable[StatusKey]:
+    def _set_usable(self, name: Name, *, usable: bool | None) -> Iterable[StatusKey]:
         if self._usable.get(name) is usable:
             return ()
         if usable is None:
             del self._usable[name]
         else:
             self._usable[name] = usable
-        return tuple(self._dependents.get(name, ()))
+        return self._dependents.get(name, ())
 
     def _store(self, key: StatusKey, record: Record | None) -> Iterable[StatusKey]:
         old = self._records.get(key)
-        if old == record:
-            if record is not None:
-                self._records[key] = record  # equal, but stored in a newer version
-            return ()
-        touched = {key: None}
-        for dependency in dict.fromkeys(old.dependencies()) if old is not None else ():
-            dependents = self._dependents[dependency]
-            del dependents[key]
-            touched.update(self._sharers(dependency, dependents))
-            if not dependents:
-                del self._dependents[dependency]
         if record is None:
-            del self._records[key]
-            del touched[key]
-            return touched
-        self._records[key] = record
-        for dependency in record.dependencies():
-            dependents = self._dependents.setdefault(dependency, {})
-            touched.update(self._sharers(dependency, dependents))
-            dependents[key] = None
-        return touched
+            self._records.pop(key, None)
+        else:
+            self._records[key] = record
+        if old == record:
+            # Equal, but perhaps a newer version: what was written on the old one had no effect, or was undone.
+            return (key,) if old and record and old.stored.resource_version != record.stored.resource_version else ()
+        changed = {key}
+        self._depend(key, old, record)
+        before, after = dict(old.bids() if old else ()), dict(record.bids() if record else ())
+        for prize, bid in before.items():
+            if after.get(prize) != bid:
+                changed.update(self._withdraw(prize, key))
+        for prize, bid in after.items():
+            if before.get(prize) != bid:
+                changed.update(self._contests.setdefault(prize, Contest()).place(key, bid))
+        return changed
 
-    @staticmethod
-    def _sharers(dependency: Dependency, dependents: dict[StatusKey, None]) -> dict[StatusKey, None]:
-        """Those for whom it matters who else depends on the same: routes on a parent, limits of a Server."""
-        return dependents if isinstance(dependency, Parent) or dependency[0] == "limits of" else {}
+    def _withdraw(self, prize: Prize, key: StatusKey) -> Iterable[StatusKey]:
+        contest = self._contests[prize]
+        won = contest.withdraw(key)
+        if not contest:
+            del self._contests[prize]
+        return won
 
-
-def _parse_route(resource: Any) -> RouteRecord:
-    route: Route = resource
-    entries = route.status.parents if route.status is not None else ()
-    ours = [entry for entry in entries if entry.controller_name == CONTROLLER_NAME]
-    shown = shown_parents(ours)
-    since = {
-        (entry.parent if isinstance(entry, ParentVerdict) else None, condition.type, condition.status): condition
-        for entry, raw in zip(shown, ours, strict=True)
-        for condition in raw.conditions
-    }
-    stored = _stored(route, since, foreign=len(ours) < len(entries))
-    return RouteRecord(ROUTE_RANKS[type(route)], parents_of(route), backends_of(route), shown, stored)
-
-
-def _parse_rate_limit(resource: Any) -> RateLimitRecord:
-    policy: HTTPLocalRateLimitPolicy = resource
-    target = policy.spec.target_ref
-    server = ObjectKey(policy.metadata.namespace, target.name) if target.targets(POLICY_GROUP, "Server") else None
-    conditions = policy.status.conditions if policy.status is not None else ()
-    return RateLimitRecord(
-        server,
-        policy.metadata.creation_timestamp,
-        None if policy.status is None else tuple(verdict_of(condition) for condition in conditions),
-        None if policy.status is None else policy.status.target_ref.name,
-        _stored(policy, _plain_since(conditions), foreign=False),
-    )
-
-
-def parse_egress_network(resource: EgressNetwork) -> EgressNetworkRecord:
-    """The record of an EgressNetwork, or `Invalid`."""
-    networks = resource.spec.networks
-    conditions: tuple[Condition, ...] = (resource.status and resource.status.conditions) or ()
-    ours = [condition for condition in conditions if condition.type == rules.ACCEPTED]
-    return EgressNetworkRecord(
-        None if networks is None else tuple(parse_network_match(network) for network in networks),
-        tuple(verdict_of(condition) for condition in ours),
-        _stored(resource, _plain_since(ours), foreign=len(ours) < len(conditions)),
-    )
-
-
-def _plain_since(conditions: Iterable[Condition]) -> dict[tuple[Parent | None, str, str], Condition]:
-    return {(None, condition.type, condition.status): condition for condition in conditions}
-
-
-def _stored(resource: Resource, since: Mapping[tuple[Parent | None, str, str], Condition], *, foreign: bool) -> Stored:
-    times = {at: condition.last_transition_time for at, condition in since.items()}
-    return Stored(resource.metadata.uid, resource.metadata.resource_version, foreign, times)
-
-
-_PARSERS: Mapping[type[Resource], Callable[[Any], Record]] = {
-    **dict.fromkeys(ROUTE_RANKS, _parse_route),
-    HTTPLocalRateLimitPolicy: _parse_rate_limit,
-}
+    def _depend(self, key: StatusKey, old: Record | None, record: Record | None) -> None:
+        before, after = dict.fromkeys(old.names() if old else ()), dict.fromkeys(record.names() if record else ())
+        for name in before:
+            if name not in after:
+                dependents = self._dependents[name]
+                del dependents[key]
+                if not dependents:
+                    del self._dependents[name]
+        for name in after:
+            self._dependents.setdefault(name, {})[key] = None

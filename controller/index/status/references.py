@@ -55,7 +55,7 @@ def _backend(ref: HttpBackendRef | GrpcBackendRef | BackendRef, namespace: str) 
 def shown_parents(entries: Iterable[RouteParentStatus]) -> tuple[object, ...]:
     """Our entries in a stored status, as far as they are ones that we could have written; anything else as it is.
 
-    An entry that was written in another form (a group in capitals, a Server with a port, an observedGeneration) equals
+    An entry that was written in another form (a group in capitals, a Server with a port, a section) equals
     nothing that we want, and so is written anew.
     """
     return tuple(_shown(entry) for entry in entries)

@@ -87,7 +87,8 @@ class RouteStatus:
 
     def equals(self, shown: Iterable[object]) -> bool:
         """Whether the route shows exactly these entries of ours; their order does not count, repetitions do."""
-        return Counter[object](self.parents) == Counter[object](shown)
+        shown = tuple(shown)
+        return self.parents == shown or Counter[object](self.parents) == Counter[object](shown)
 
 
 @attrs.frozen
