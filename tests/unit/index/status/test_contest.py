@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from controller.index.status.contest import Contest
 
-steps = st.lists(st.tuples(st.integers(0, 5), st.sampled_from((None, 0, 1, 2))), max_size=30)
+steps = st.lists(st.tuples(st.integers(0, 2), st.sampled_from((None, 0, 1))), max_size=50)
 
 
 @given(steps)
