@@ -87,13 +87,14 @@ def test_changes_are_exact(history: list[list[Step]], watched: set[PortTarget]) 
 
 @given(histories, watched_sets)
 def test_watched_and_asked_answers_are_the_same(history: list[list[Step]], watched: set[PortTarget]) -> None:
-    """A question finds the very answer that a stream was told."""
+    """A question finds the very answer that a stream was told, and so does who begins from scratch."""
     index, survivors = InboundIndex(CLUSTER), Survivors()
     for batch in history:
         index.apply(survivors.events(batch))
         for target in watched:
             index.watch(target)
             assert index.answer(target) is index.lookup(target) is index.watch(target)
+    assert not [target for namespace in index.namespaces() for target in index.check(namespace)]
 
 
 @given(histories)

@@ -69,6 +69,13 @@ class Authentications:
         for required in policy.form.requires:
             self._required_by.discard(required, policy.key)
 
+    def copy(self) -> Authentications:
+        """The same authentications, which no policy requires yet."""
+        copy = Authentications()
+        copy._mesh_tls.update(self._mesh_tls)
+        copy._networks.update(self._networks)
+        return copy
+
     def _grant_of(self, form: AuthorizationPolicyForm) -> ClientAuthorization | None:
         if form.contradictory:
             return None

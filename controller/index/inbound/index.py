@@ -24,8 +24,8 @@ from typing import assert_never
 import attrs
 
 from controller.core.answer import Answer
-from controller.core.inbound import InboundServer, PortTarget
-from controller.index.inbound.cells import Watch
+from controller.core.inbound import InboundServer, PortTarget, WorkloadKind
+from controller.index.inbound.cells import Cell, Watch
 from controller.index.inbound.kinds import ROWS
 from controller.index.inbound.resources import Resources
 from controller.index.inbound.statistics import InboundStatistics
@@ -114,6 +114,25 @@ class InboundIndex:
         self._invalid.pop((kind, key), None)
         ROWS[kind].put(self._resources, key, None)
 
+    def namespaces(self) -> tuple[str, ...]:
+        return tuple(self._resources.namespaces)
+
+    def check(self, namespace: str) -> frozenset[PortTarget]:
+        """Derive the watched answers of a namespace from scratch; return the targets that were told something else.
+
+        There are none, or this package has a bug. It costs as much as the first lists did, so not to be done often.
+        """
+        lived = self._resources.namespaces.get(namespace)
+        if lived is None:
+            return frozenset()
+        fresh = lived.rebuilt()
+        return frozenset(
+            watch.target
+            for kind in WorkloadKind
+            for watch in lived.workloads(kind).watches()
+            if not _agree(watch.answer, fresh.workloads(kind).cell_of(watch.target))
+        )
+
     def invalid(self) -> Mapping[tuple[type[Resource], ObjectKey], Invalid]:
         """The resources whose latest form means nothing, and why; what they said before still holds."""
         return dict(self._invalid)
@@ -125,3 +144,7 @@ class InboundIndex:
             watched=len(self._watches),
             invalid=len(self._invalid),
         )
+
+
+def _agree(told: Answer[InboundServer] | None, cell: Cell | None) -> bool:
+    return told is not None and cell is not None and told.value == cell.answer.value

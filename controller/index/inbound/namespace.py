@@ -92,6 +92,25 @@ class Namespace:
         self.pods.settle(changes)
         self.external_workloads.settle(changes)
 
+    def rebuilt(self) -> Namespace:
+        """A namespace that has been told of the same resources, and of nothing before."""
+        fresh = Namespace(self._name, self._cluster, self._authentications.copy(), DefaultCells(self._cluster))
+        for name, server in self._servers.items():
+            fresh.put_server(name, server.form)
+        for name, grant in self.parts.server_authorizations.items():
+            fresh.put_server_authorization(name, grant)
+        for name, policy in self.parts.authorization_policies.items():
+            fresh.put_authorization_policy(name, policy.form)
+        for name, limit in self.parts.rate_limits.items():
+            fresh.put_rate_limit(name, limit)
+        for route, form in self.parts.routes.items():
+            fresh.put_route(route, form)
+        for kind in WorkloadKind:
+            for name, workload in self.workloads(kind).members():
+                fresh.workloads(kind).put(name, workload)
+        fresh.settle(Changes())
+        return fresh
+
     def _cell_of(self, group: Group, number: int) -> Cell:
         probes = group.shape.probes.get(number, ()) if self._cluster.probe_networks else ()
         server = group.claims.get(number)

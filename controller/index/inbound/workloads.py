@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 import attrs
@@ -42,6 +42,14 @@ class Workloads:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def members(self) -> Iterable[tuple[str, Workload]]:
+        return self._members.items()
+
+    def watches(self) -> Iterator[Watch]:
+        """Every watch that has an answer."""
+        for watches in self._watches.values():
+            yield from watches.values()
 
     def put(self, name: str, workload: Workload) -> bool:
         """Set a workload; say whether somebody should be told."""

@@ -17,6 +17,7 @@ from tests.builders import (
     authorization_policy,
     container,
     decode,
+    external_target,
     external_workload,
     grpc_route,
     http_route,
@@ -352,3 +353,21 @@ def test_probe_routes_differ_where_probes_do() -> None:
 
     for i in range(2):
         assert told(index, target(f"pod-{i}")).http_routes[1] == probe_route(f"/{i}")
+
+
+def test_the_index_finds_out_what_it_has_forgotten_to_change() -> None:
+    """A check from scratch names the watched targets that were told something else."""
+    index = InboundIndex(LIVE)
+    index.apply([Applied(resource) for resource in EVERYTHING])
+    targets = POD_8080, target(port=7070), external_target()
+    for each in targets:
+        index.watch(each)
+    before = told(index)
+    assert (index.namespaces(), index.check("ns-0"), index.check("ns-1")) == (("ns-0",), frozenset(), frozenset())
+
+    index.answer(POD_8080).value = DEFAULT  # as if an event had been lost
+
+    assert index.check("ns-0") == {POD_8080}
+    index.answer(POD_8080).value = before
+    delete(index, external_workload())
+    assert index.check("ns-0") == frozenset()
