@@ -10,12 +10,12 @@ from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP, TargetRef, gr
 @pytest.mark.parametrize(
     ("ref", "group", "kind"),
     [
-        (TargetRef("Namespace", "n"), "", "Namespace"),  # status 117
-        (TargetRef("ServiceAccount", "n"), "core", "ServiceAccount"),  # status 118
+        (TargetRef("Namespace", "n"), "", "Namespace"),  # status 117, inbound 7
+        (TargetRef("ServiceAccount", "n"), "core", "ServiceAccount"),  # status 118, inbound 8
         (TargetRef("ServiceAccount", "n", "core"), "", "ServiceAccount"),
         (TargetRef("SERVICEACCOUNT", "n", "CORE"), "", "ServiceAccount"),
         (TargetRef("ServiceAccount", "n", ""), "", "ServiceAccount"),
-        (TargetRef("Server", "n", POLICY_GROUP), POLICY_GROUP, "Server"),  # status 119
+        (TargetRef("Server", "n", POLICY_GROUP), POLICY_GROUP, "Server"),  # status 119, inbound 9
         (TargetRef("HttpRoute", "n", "Gateway.Networking.K8s.io"), GATEWAY_GROUP, "HTTPRoute"),
     ],
 )

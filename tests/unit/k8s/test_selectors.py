@@ -11,7 +11,7 @@ WEB = {"app": "web", "tier": "front"}
 
 @pytest.mark.parametrize(
     ("selector", "labels", "matches"),
-    [  # status 116
+    [  # status 116, inbound 3 4 5 6
         (LabelSelector(), {}, True),
         (LabelSelector(), WEB, True),
         (LabelSelector({}, ()), WEB, True),
