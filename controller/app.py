@@ -22,7 +22,9 @@ import attrs
 import trio
 from prometheus_client import CollectorRegistry
 
-from controller.app_config import ClusterAccess, RunConfig
+from controller.admission.server import WebhookServer
+from controller.admission.webhook import AdmissionMetrics, Webhook
+from controller.app_config import ClusterAccess, RunConfig, WebhookConfig
 from controller.grpc.health import Health
 from controller.grpc.inbound import SERVICE as INBOUND_SERVICE
 from controller.grpc.inbound import InboundServerPolicies
@@ -48,6 +50,7 @@ from controller.runtime import memory
 from controller.runtime.access import Wanted, find_endpoint
 from controller.runtime.admin import Admin, bind_admin, serve_admin
 from controller.runtime.api import KubeApi
+from controller.runtime.certs import CertificateFiles
 from controller.runtime.client import KubeClient, Limits
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock, system_clock
@@ -82,6 +85,7 @@ async def run(config: RunConfig) -> None:
     admin = Admin(new_registry(), open_diagnostics=config.open_diagnostics)
     admin_socket = bind_admin(config.admin_address)
     grpc_socket = bind(config.grpc_address, name="policy")
+    webhook_socket = None if config.webhook is None else bind(config.webhook.address, name="webhook")
     endpoint = find_endpoint(_wanted(config.access), environment=os.environ, home=Path.home(), now=time.monotonic)
     with watching() as watchdog:
         async with trio.open_nursery() as outermost:
@@ -91,7 +95,7 @@ async def run(config: RunConfig) -> None:
                 grace=config.grace_period, delay=config.shutdown_delay, on_leaving=on_leaving
             ) as shutdown:
                 controller = Controller.assemble(config, admin, watchdog, endpoint)
-                await controller.serve(shutdown, grpc_socket)
+                await controller.serve(shutdown, grpc_socket, webhook_socket)
             outermost.cancel_scope.cancel()
 
 
@@ -121,6 +125,7 @@ class Controller:
     leadership: Leadership
     health: Health
     server: GrpcServer
+    webhook: WebhookServer | None
 
     @classmethod
     def assemble(cls, config: RunConfig, admin: Admin, watchdog: Watchdog, endpoint: Endpoint) -> Controller:
@@ -179,10 +184,11 @@ class Controller:
             leadership=_leadership(config, api, clock, writer),
             health=health,
             server=server,
+            webhook=None if config.webhook is None else _webhook(config.webhook, registry),
         )
 
-    async def serve(self, shutdown: Shutdown, grpc_socket: socket) -> None:
-        """Follow the cluster, answer proxies and write statuses until told to stop."""
+    async def serve(self, shutdown: Shutdown, grpc_socket: socket, webhook_socket: socket | None) -> None:
+        """Follow the cluster, answer proxies, write statuses and judge manifests until told to stop."""
         self._show()
         self.admin.readiness.set(True)
         send, receive = trio.open_memory_channel[Batch](BACKLOG)
@@ -202,10 +208,19 @@ class Controller:
                 )
                 await servers.start(partial(shutdown.run_required, "policy server", self.server.serve, (grpc_socket,)))
                 _log.info("serving policy", address=str(self.config.grpc_address))
+                if self.webhook is not None and webhook_socket is not None:
+                    await self._start_webhook(self.webhook, webhook_socket, servers, shutdown)
                 await shutdown.wait_stopping()
                 self.health.set_serving(False)
                 await self.server.drain(deadline=trio.current_time() + self.config.grace_period)
             feeders.cancel_scope.cancel()
+
+    async def _start_webhook(
+        self, webhook: WebhookServer, sock: socket, servers: trio.Nursery, shutdown: Shutdown
+    ) -> None:
+        serve = partial(webhook.serve, sock, wait_stopping=shutdown.wait_stopping, grace=self.config.grace_period)
+        address = await servers.start(partial(shutdown.run_required, "webhook", serve))
+        _log.info("serving the admission webhook", address=str(address))
 
     def _show(self) -> None:
         """Tell the admin server about the parts."""
@@ -253,6 +268,11 @@ def _status_writer(config: RunConfig, api: KubeApi, clock: Clock, registry: Coll
         random.random,
         config.patch_timeout,
     )
+
+
+def _webhook(config: WebhookConfig, registry: CollectorRegistry) -> WebhookServer:
+    files = CertificateFiles(config.tls_key, config.tls_certs)
+    return WebhookServer(Webhook(AdmissionMetrics.register(registry)), files, registry)
 
 
 def _leadership(config: RunConfig, api: KubeApi, clock: Clock, writer: StatusWriter) -> Leadership:

@@ -47,7 +47,6 @@ _EXPLAINED = (BadConfiguration, BindError, CertificateError, KubernetesError, Sh
 def run_controller(config: RunConfig) -> int:
     """Run until the controller ends: 0 if it was told to and did, else 1 and the reason on standard error."""
     with log.configured(config.log_filter, config.log_format):
-        _say_what_is_ignored(config)
         try:
             trio.run(app.run, config)
         except Exception as failure:  # noqa: BLE001  # the last to hear of it
@@ -55,11 +54,6 @@ def run_controller(config: RunConfig) -> int:
                 _report(error)
             return 1
     return 0
-
-
-def _say_what_is_ignored(config: RunConfig) -> None:
-    if config.webhook is not None:
-        _log.warning("no admission webhook in this version: nothing listens", address=config.webhook.address)
 
 
 def _report(error: Exception) -> None:
