@@ -5,21 +5,19 @@ The version that a review names does not matter: every version is read as the on
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 import msgspec
 
+from controller.admission.complaints import finding_of
 from controller.admission.findings import Finding
 from controller.admission.rules import RULES
 from controller.k8s.custom_resource import CustomResource
 from controller.k8s.meta import ObjectMeta, Resource
 from controller.k8s.policy import Server, decode_server_spec
 from controller.k8s.references import POLICY_GROUP
-
-_WHERE = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`", re.DOTALL)
 
 
 @attrs.frozen
@@ -40,6 +38,7 @@ class ReviewedKind:
     model: type[Resource]
     group: str
     kind: str
+    spec_type: Any
     decode_spec: Callable[[bytes], Any]
 
     @property
@@ -55,27 +54,19 @@ class ReviewedKind:
         try:
             return self.model(metadata=metadata, spec=self.decode_spec(spec))  # type: ignore[call-arg]  # every reviewed kind has one
         except msgspec.DecodeError as error:
-            raise Undecodable(_finding(str(error))) from error
+            raise Undecodable(finding_of(error, self.spec_type)) from error
 
 
-def _finding(text: str) -> Finding:
-    """What msgspec complains of, with the path in front."""
-    match = _WHERE.fullmatch(text)
-    return Finding(f"spec{match['path']}", match["message"]) if match else Finding("spec", text)
+# Specs that are read otherwise than by their type alone.
+_DECODERS: Mapping[type[Resource], Callable[[bytes], Any]] = {Server: decode_server_spec}
 
 
 def _kind_of(model: type[Resource]) -> ReviewedKind:
     assert issubclass(model, CustomResource)
     described = model.resource_type()
-    return ReviewedKind(model, described.group, described.kind, _SPEC_DECODERS.get(model) or _spec_decoder(model))
-
-
-_SPEC_DECODERS: dict[type[Resource], Callable[[bytes], Any]] = {Server: decode_server_spec}
-
-
-def _spec_decoder(model: type[Resource]) -> Callable[[bytes], Any]:
     spec = next(field.type for field in msgspec.structs.fields(model) if field.name == "spec")
-    return msgspec.json.Decoder(spec).decode
+    decode = _DECODERS.get(model) or msgspec.json.Decoder(spec).decode
+    return ReviewedKind(model, described.group, described.kind, spec, decode)
 
 
 _KINDS = {(kind.group.lower(), kind.kind.lower()): kind for kind in map(_kind_of, RULES)}

@@ -11,16 +11,18 @@ from controller.core.cluster import ClusterConfig
 from controller.index.parse.authorizations import parse_policy_target, parse_server_authorization
 from controller.index.parse.invalid import Invalid
 from controller.k8s.policy import AuthorizationPolicy, MeshTLSAuthentication, ServerAuthorization
-from controller.k8s.references import POLICY_GROUP, TargetRef
+from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP, TargetRef
 
 _REFS = "spec.requiredAuthenticationRefs"
+_TARGETS = f"Server or HTTPRoute of {POLICY_GROUP}, HTTPRoute or GRPCRoute of {GATEWAY_GROUP}, or Namespace"
 _ANY_CLUSTER = ClusterConfig()
 
 # AuthorizationPolicy
 
 
 def target_is_supported(resource: AuthorizationPolicy) -> Iterator[Finding]:
-    return check("spec.targetRef", parse_policy_target, resource.spec.target_ref)
+    for finding in check("spec.targetRef", parse_policy_target, resource.spec.target_ref):
+        yield Finding(finding.path, f"{finding.message}; use {_TARGETS}")
 
 
 def target_namespace_is_own(resource: AuthorizationPolicy) -> Iterator[Finding]:

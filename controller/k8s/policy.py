@@ -89,7 +89,10 @@ class NetworkSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     def __post_init__(self) -> None:
         for text in (self.cidr, *(self.except_ or ())):
-            parse_network(text)
+            try:
+                parse_network(text)
+            except ValueError as error:
+                raise ValueError(f"{text!r} is neither an address nor a CIDR such as 10.0.0.0/8") from error
 
 
 class ServerAuthorizationServer(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -39,7 +39,9 @@ def parse_regex(pattern: str) -> str:
     try:
         paula.Regex(pattern)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
     except ValueError as error:
-        raise Invalid(f"{pattern!r} is not a regular expression: {error}") from error
+        # The crate draws the pattern and an arrow; its last words say what is wrong.
+        reason = str(error).rpartition("error: ")[2]
+        raise Invalid(f"{pattern[:80]!r} is not a regular expression: {reason}") from error
     return pattern
 
 
