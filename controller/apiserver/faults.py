@@ -63,6 +63,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._active: list[Fault] = []
+        self.lifted = 0  # how often all of them were lifted
         self._listeners: dict[object, Callable[[], None]] = {}
 
     def __iter__(self) -> Any:
@@ -81,8 +82,9 @@ class Faults:
             self._active.remove(fault)
 
     def clear(self) -> None:
-        """Behave again."""
+        """Behave again; whoever keeps silent goes on at once."""
         self._active.clear()
+        self.lifted += 1
         for notify in list(self._listeners.values()):
             notify()
 

@@ -130,8 +130,13 @@ class _Pump:
     async def _stall(self, fault: Fault) -> None:
         """Keep silent; the fault counts once for each watch it holds, for its seconds or until it is lifted."""
         self._faults.use(fault)
-        with trio.move_on_after(fault.seconds or math.inf):
-            await trio.sleep_forever()
+        before, lifted = self._faults.lifted, trio.Event()
+        stop = self._faults.listen(lambda: lifted.set() if self._faults.lifted != before else None)
+        try:
+            with trio.move_on_after(fault.seconds or math.inf):
+                await lifted.wait()
+        finally:
+            stop()
 
     async def _send(self, line: bytes) -> None:
         self._sent += 1
