@@ -22,6 +22,7 @@ import attrs
 import trio
 from prometheus_client import CollectorRegistry
 
+from controller.admission.advice import Advice
 from controller.admission.server import WebhookServer
 from controller.admission.webhook import AdmissionMetrics, Webhook
 from controller.app_config import ClusterAccess, RunConfig, WebhookConfig
@@ -184,7 +185,7 @@ class Controller:
             leadership=_leadership(config, api, clock, writer),
             health=health,
             server=server,
-            webhook=None if config.webhook is None else _webhook(config.webhook, registry),
+            webhook=None if config.webhook is None else _webhook(config.webhook, registry, inbound, knowledge),
         )
 
     async def serve(self, shutdown: Shutdown, grpc_socket: socket, webhook_socket: socket | None) -> None:
@@ -270,9 +271,11 @@ def _status_writer(config: RunConfig, api: KubeApi, clock: Clock, registry: Coll
     )
 
 
-def _webhook(config: WebhookConfig, registry: CollectorRegistry) -> WebhookServer:
-    files = CertificateFiles(config.tls_key, config.tls_certs)
-    return WebhookServer(Webhook(AdmissionMetrics.register(registry)), files, registry)
+def _webhook(
+    config: WebhookConfig, registry: CollectorRegistry, inbound: InboundIndex, knowledge: Knowledge
+) -> WebhookServer:
+    webhook = Webhook(AdmissionMetrics.register(registry), Advice(inbound, lambda: knowledge.ready))
+    return WebhookServer(webhook, CertificateFiles(config.tls_key, config.tls_certs), registry)
 
 
 def _leadership(config: RunConfig, api: KubeApi, clock: Clock, writer: StatusWriter) -> Leadership:

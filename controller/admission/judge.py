@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import attrs
 
 from controller.admission import kinds
-from controller.admission.findings import Finding, Severity
-from controller.admission.kinds import ReviewedKind, find_kind
+from controller.admission.findings import Finding, Severity, warning
+from controller.admission.kinds import ReviewedKind, find_kind, names_ours
 from controller.admission.review import Review, Undecodable, decode_review, to_allowed, to_denied, to_invalid
 from controller.admission.rules import findings_of
 from controller.k8s.meta import Resource
@@ -67,7 +67,9 @@ def _judge_object(
     except kinds.Undecodable as error:
         if kind.strict:
             return _denied(seen, review, [error.finding])
-        return attrs.evolve(seen, answer=to_allowed(review), unread=str(error.finding))
+        surprise = warning(error.finding.path, f"{error.finding.message}: Linkerd cannot read this route")
+        told = [surprise] if review.changes_spec and names_ours(review.spec) else []
+        return attrs.evolve(seen, answer=to_allowed(review, _warnings(told)), unread=str(error.finding))
     findings = findings_of(resource)
     denials = [finding for finding in findings if finding.severity is Severity.DENY]
     if denials:

@@ -14,10 +14,11 @@ import msgspec
 from controller.admission.complaints import finding_of
 from controller.admission.findings import Finding
 from controller.admission.rules import RULES
+from controller.index.parse.parents import parse_kind
 from controller.k8s.custom_resource import CustomResource
 from controller.k8s.meta import ObjectMeta, Resource
 from controller.k8s.policy import Server, decode_server_spec
-from controller.k8s.references import POLICY_GROUP
+from controller.k8s.references import POLICY_GROUP, group_key
 
 
 @attrs.frozen
@@ -75,3 +76,28 @@ _KINDS = {(kind.group.lower(), kind.kind.lower()): kind for kind in map(_kind_of
 def find_kind(group: str, kind: str) -> ReviewedKind | None:
     """The row for a kind, in whatever case it is spelled."""
     return _KINDS.get((group.lower(), kind.lower()))
+
+
+class _Ref(msgspec.Struct, gc=False):
+    group: str | None = None
+    kind: str | None = None
+
+
+class _Attached(msgspec.Struct, gc=False, rename="camel"):
+    parent_refs: tuple[_Ref, ...] | None = None
+
+
+_decode_attached = msgspec.json.Decoder(_Attached).decode
+
+
+def names_ours(spec: bytes | None) -> bool:
+    """Whether a spec that could not be read is of a route for a Service, an EgressNetwork or a Server."""
+    try:
+        refs = _decode_attached(spec or b"{}").parent_refs or ()
+    except msgspec.DecodeError:
+        return False
+    return any(parse_kind(ref.group, ref.kind) is not None or _is_server(ref) for ref in refs)
+
+
+def _is_server(ref: _Ref) -> bool:
+    return ref.kind is not None and ref.kind.lower() == "server" and group_key(ref.group) == POLICY_GROUP

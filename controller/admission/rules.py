@@ -12,6 +12,7 @@ from controller.admission import rules_clients as clients
 from controller.admission import rules_networks as networks
 from controller.admission import rules_routes as routes
 from controller.admission import rules_servers as servers
+from controller.admission import rules_support as support
 from controller.admission.findings import Finding
 from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
 from controller.k8s.meta import Resource
@@ -48,16 +49,23 @@ RULES: Mapping[type[Resource], tuple[Rule, ...]] = {
         routes.egress_parents_have_ports,
         routes.http_annotations_are_valid,
         routes.policy_rules_are_valid,
+        support.parents_can_be_followed,
+        support.policy_backend_filters_are_supported,
     ),
     GatewayHTTPRoute: (
         routes.egress_parents_have_ports,
         routes.http_annotations_are_valid,
         routes.gateway_rules_are_valid,
+        support.parents_can_be_followed,
+        support.http_filters_are_supported,
+        support.timeouts_are_understood,
     ),
     GRPCRoute: (
         routes.egress_parents_have_ports,
         routes.grpc_annotations_are_valid,
         routes.grpc_rules_are_valid,
+        support.parents_can_be_followed,
+        support.grpc_filters_are_supported,
     ),
     TLSRoute: (routes.egress_parents_have_ports, routes.has_one_rule),
     TCPRoute: (routes.egress_parents_have_ports, routes.has_one_rule),

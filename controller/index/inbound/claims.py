@@ -68,7 +68,7 @@ class Claims:
         group = self._groups.get((shape, *mentioned.items()))
         if group is None:
             self._make_room()
-            group = Group(shape, mentioned, self._claims_of(mentioned, shape))
+            group = Group(shape, mentioned, self.claims_of(mentioned, shape))
             self._groups[_key(group)] = group
             for label in mentioned.items():
                 self._by_label.put(label, id(group), group)
@@ -85,23 +85,29 @@ class Claims:
 
     def renew(self, group: Group) -> bool:
         """Find a group's claims again; say whether they are others now."""
-        claims = self._claims_of(group.labels, group.shape)
+        claims = self.claims_of(group.labels, group.shape)
         if claims == group.claims:
             return False
         group.claims = claims
         return True
 
-    def _claims_of(self, labels: Mapping[str, str], shape: WorkloadShape) -> dict[int, ServerEntry]:
+    def claims_of(
+        self, labels: Mapping[str, str], shape: WorkloadShape, *, without: str | None = None
+    ) -> dict[int, ServerEntry]:
+        """Which Server, of all but one, governs which port of workloads that look like this."""
         candidates = [*self._anchored.of(None).values()]
         for label in labels.items():
             candidates += self._anchored.of(label).values()
-        selecting = [entry for entry in candidates if entry.form.selector.matches(labels)]
+        selecting = [e for e in candidates if e.form.name != without and e.form.selector.matches(labels)]
         claims: dict[int, ServerEntry] = {}
         for entry in sorted(selecting, key=lambda entry: entry.form.precedence):
-            port = entry.form.port
-            for number in (port,) if isinstance(port, int) else shape.named_ports.get(port, ()):
+            for number in entry.form.ports_of(shape.named_ports):
                 claims.setdefault(number, entry)
         return claims
+
+    def looks_of(self, labels: Mapping[str, str]) -> tuple[str | None, ...]:
+        """What of a workload's labels Servers can tell it by."""
+        return tuple([labels.get(key) for key in self._mentions])
 
     def _make_room(self) -> None:
         """Drop the groups that nobody watches when there are many."""

@@ -29,7 +29,9 @@ from controller.index.inbound.cells import Cell, Watch
 from controller.index.inbound.kinds import ROWS
 from controller.index.inbound.resources import Resources
 from controller.index.inbound.statistics import InboundStatistics
+from controller.index.inbound.survey import ProbeSurvey, ServerSurvey
 from controller.index.parse.invalid import Invalid
+from controller.index.parse.servers import ServerForm
 from controller.k8s.events import Applied, Deleted, Event, Reset
 from controller.k8s.meta import ObjectKey, Resource
 
@@ -132,6 +134,16 @@ class InboundIndex:
             for watch in lived.workloads(kind).watches()
             if not _agree(watch.answer, fresh.workloads(kind).cell_of(watch.target))
         )
+
+    def survey_server(self, namespace: str, form: ServerForm) -> ServerSurvey:
+        """What a Server of this form would find, whether or not there is one of that name already."""
+        found = self._resources.namespaces.get(namespace)
+        return ServerSurvey(0, 0) if found is None else found.workloads(form.selects).survey(form)
+
+    def survey_probes(self, namespace: str, server: str) -> ProbeSurvey | None:
+        """What a route for a Server would put an end to; `None` if there is no such Server."""
+        found = self._resources.namespaces.get(namespace)
+        return None if found is None else found.survey_probes(server)
 
     def invalid(self) -> Mapping[tuple[type[Resource], ObjectKey], Invalid]:
         """The resources whose latest form means nothing, and why; what they said before still holds."""

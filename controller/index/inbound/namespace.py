@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from controller.core.cluster import ClusterConfig
+from controller.core.cluster import ClusterConfig, DefaultPolicy
 from controller.core.inbound import WorkloadKind
 from controller.index.inbound.authentications import Authentications, PolicyEntry
 from controller.index.inbound.cells import Cell, Group, ServerEntry
 from controller.index.inbound.changes import Changes
 from controller.index.inbound.default_cells import DefaultCells
-from controller.index.inbound.parts import Parts
+from controller.index.inbound.parts import Parts, route_target
 from controller.index.inbound.policies import Policies
 from controller.index.inbound.statistics import NamespaceCounts
+from controller.index.inbound.survey import ProbeSurvey
 from controller.index.inbound.workloads import Workloads
 from controller.index.parse.authorizations import AuthorizationPolicyForm, RouteTarget, ServerAuthorizationForm
 from controller.index.parse.inbound_routes import RouteForm
@@ -85,6 +86,16 @@ class Namespace:
     def touch_policy(self, policy: PolicyEntry) -> None:
         """Note that a policy of this namespace lets in others now."""
         self._policies.touch(self.parts.targeted(policy.form))
+
+    def survey_probes(self, server: str) -> ProbeSurvey | None:
+        """What a route for the Server would put an end to; `None` if there is no such Server."""
+        entry = self._servers.get(server)
+        if entry is None:
+            return None
+        paths = self.workloads(entry.form.selects).probes_of(entry.form) if self._cluster.probe_networks else ()
+        routes = [route_target(route.ref) for route in self.parts.http_routes_of(server)]
+        anybody = (DefaultPolicy.ALL_UNAUTHENTICATED, DefaultPolicy.AUDIT)
+        return ProbeSurvey(tuple(sorted(paths)), frozenset(routes), entry.form.access in anybody)
 
     def settle(self, changes: Changes) -> None:
         """Bring all watched answers up to date."""

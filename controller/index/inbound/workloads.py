@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
@@ -12,6 +13,8 @@ from controller.core.inbound import PortTarget
 from controller.index.inbound.cells import Cell, Group, ServerEntry, Watch, WatchedPort
 from controller.index.inbound.changes import Changes
 from controller.index.inbound.claims import Claims
+from controller.index.inbound.survey import LOOKED_AT, ServerSurvey
+from controller.index.parse.servers import ServerForm
 from controller.index.parse.workloads import WorkloadShape
 
 CellOf: TypeAlias = Callable[[Group, int], Cell]
@@ -88,6 +91,39 @@ class Workloads:
 
     def _group_of(self, workload: Workload) -> Group:
         return self._claims.group_of(workload.labels, workload.shape)
+
+    def survey(self, form: ServerForm) -> ServerSurvey:
+        """What a Server of this form finds here, whether or not there is a Server of that name already."""
+        selected = [workload for workload in self._members.values() if form.selector.matches(workload.labels)]
+        without_port, held = 0, Counter[str]()
+        looked_at = selected[:LOOKED_AT]
+        for (shape, labels), count in self._alike(looked_at):
+            ports = form.ports_of(shape.named_ports)
+            without_port += 0 if ports else count
+            claims = self._claims.claims_of(labels, shape, without=form.name)
+            first = {claims[port] for port in ports if port in claims}
+            held.update({e.form.name: count for e in first if e.form.precedence < form.precedence})
+        return ServerSurvey(len(self._members), len(selected), without_port, len(looked_at), held)
+
+    def probes_of(self, form: ServerForm) -> set[str]:
+        """The paths that kubelets probe on the ports that a Server governs."""
+        selected = [workload for workload in self._members.values() if form.selector.matches(workload.labels)]
+        paths = set[str]()
+        for (shape, labels), _ in self._alike(selected[:LOOKED_AT]):
+            for number, entry in self._claims.claims_of(labels, shape).items():
+                if entry.form.name == form.name:
+                    paths.update(shape.probes.get(number, ()))
+        return paths
+
+    def _alike(self, workloads: Iterable[Workload]) -> Iterable[tuple[tuple[WorkloadShape, dict[str, str]], int]]:
+        """Shapes and labels, one for all workloads that no Server tells apart, and how many these are."""
+        looks = dict[tuple[object, ...], tuple[WorkloadShape, dict[str, str]]]()
+        counts = Counter[tuple[object, ...]]()
+        for workload in workloads:
+            key = (id(workload.shape), *self._claims.looks_of(workload.labels))
+            looks.setdefault(key, (workload.shape, workload.labels))
+            counts[key] += 1
+        return [(looks[key], count) for key, count in counts.items()]
 
     def attach(self, watch: Watch) -> None:
         """Put a watch where its answer is, if there is such a workload."""

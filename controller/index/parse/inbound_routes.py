@@ -93,13 +93,14 @@ def server_parents(route: AnyRoute) -> frozenset[str]:
     """The Servers that a route names as its parents. Other parents are somebody else's business."""
     names = list[str]()
     for i, parent in enumerate(route.spec.parent_refs or ()):
-        if parent.name and _is_server(parent):
+        if parent.name and is_server(parent):
             _check_parent(parent, route.metadata.namespace, f"spec.parentRefs[{i}]")
             names.append(parent.name)
     return frozenset(names)
 
 
-def _is_server(parent: gateway.ParentRef) -> bool:
+def is_server(parent: gateway.ParentRef) -> bool:
+    """Whether a reference means a Server; case does not count."""
     return parent.kind is not None and parent.kind.lower() == "server" and group_key(parent.group) == POLICY_GROUP
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import attrs
 
@@ -33,6 +34,10 @@ class ServerForm:
     def precedence(self) -> tuple[dt.datetime, str]:
         """Of two Servers that claim a port the lesser wins: the older, then by name; no time counts as oldest."""
         return self.created or _BEFORE_ALL, self.name
+
+    def ports_of(self, named: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+        """The ports that it claims of a workload with these named ports."""
+        return (self.port,) if isinstance(self.port, int) else named.get(self.port, ())
 
     def claims_like(self, other: ServerForm) -> bool:
         """Whether both claim the same ports with the same precedence."""
