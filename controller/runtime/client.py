@@ -1,4 +1,4 @@
-"""Requests to the API server. The only module that knows which HTTP library sends them.
+"""Requests to the API server, as the user that we are, within limits, and counted.
 
 Ordinary requests share connections; each watch gets one of its own, so that one that is stuck or cancelled takes
 nothing away from anybody. Two limits say how long an answer may take to begin: a short one for ordinary requests, and a
@@ -8,33 +8,30 @@ longer one for watches, whose headers some gateways hold back until the first ev
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import math
 import platform
-import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 import attrs
-import httpx
 import trio
 
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock
-from controller.runtime.endpoint import BadConfiguration, Endpoint
+from controller.runtime.endpoint import Endpoint
 from controller.runtime.errors import (
     KubernetesError,
-    Refused,
     Unauthenticated,
     Unavailable,
     from_status,
     parse_retry_after,
     parse_status,
 )
+from controller.runtime.exchange import Body, Http, Response, check_proxy
 from controller.runtime.log import get_logger
 from controller.runtime.tls import TlsContexts
+from controller.runtime.watch_body import WatchBody
 
 _log = get_logger(__name__)
 
@@ -42,21 +39,11 @@ HEADERS_SECONDS = 9.0
 WATCH_HEADERS_SECONDS = 30.0
 REQUEST_SECONDS = 30.0
 LIST_SECONDS = 60.0  # per page; the server's own limit
-CONNECT_SECONDS = 10.0
-WRITE_SECONDS = 30.0
 MAX_BODY = 256 << 20
 _ERROR_BODY = 64 << 10
+_ERROR_SECONDS = 5.0  # for what an error has to say on a connection for a watch
+_WARNINGS = 1_000  # distinct texts that are remembered
 _JSON: Final = "application/json"
-
-_KEEPALIVE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, option), value)
-        for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-        if hasattr(socket, option)
-    ),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-]
 
 
 @attrs.frozen(kw_only=True)
@@ -70,41 +57,17 @@ class Limits:
     body: int = MAX_BODY  # bytes
 
 
-@attrs.define(eq=False)
-class Body:
-    """The body of an answer, as it comes."""
+@attrs.frozen(kw_only=True)
+class _Request:
+    """What is asked for; `doing` says it in errors."""
 
-    _chunks: AsyncIterator[bytes]
-    _doing: str
-    _count: Callable[[], None]
-    _left: float  # bytes that it may still have
-
-    async def receive(self) -> bytes:
-        """Wait for some bytes and return them; none at the end."""
-        try:
-            with _named_by_remedy(self._doing, timeout="idle"):
-                async for chunk in self._chunks:
-                    self._count()
-                    if chunk:
-                        return self._within_limit(chunk)
-        except Unavailable as error:
-            if error.reason not in ("idle", "tls"):
-                error.reason = "lost"
-            raise
-        return b""
-
-    def _within_limit(self, chunk: bytes) -> bytes:
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise Refused(f"{self._doing}: the answer is too long", reason="oversize")
-        return chunk
-
-    async def read(self) -> bytes:
-        """Wait for the end and return everything."""
-        parts: list[bytes] = []
-        while chunk := await self.receive():
-            parts.append(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    method: str
+    path: str
+    doing: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    content: bytes | None = None
+    headers_limit: float
 
 
 @attrs.define(eq=False)
@@ -112,7 +75,7 @@ class _Shared:
     """Connections for ordinary requests, made with one TLS context."""
 
     context: ssl.SSLContext
-    http: httpx.AsyncClient
+    http: Http
     users: int = 0
     retired: bool = False
 
@@ -134,7 +97,7 @@ class KubeClient:
         metrics: ClientMetrics | None = None,
         limits: Limits = Limits(),
         user_agent: str = "trellis",
-        transport: Callable[[ssl.SSLContext], httpx.AsyncBaseTransport] | None = None,
+        http: Callable[[], Http] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._clock = clock
@@ -143,8 +106,8 @@ class KubeClient:
         self._user_agent = f"{user_agent} ({platform.system().lower()}/{platform.machine()})"
         self._tls = TlsContexts(endpoint.tls, clock.monotonic)
         self._tls.current()
-        _check_proxy(endpoint.proxy)
-        self._transport = transport or self._new_transport
+        check_proxy(endpoint.proxy)
+        self._http = http  # what tests talk through instead
         self._base = endpoint.server.rstrip("/")
         self._shared: _Shared | None = None
         self._warnings: set[str] = set()
@@ -171,30 +134,30 @@ class KubeClient:
     @contextlib.asynccontextmanager
     async def list_page(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[Body]:
         """Ask for a page of a list, and lend its body, which has to be read within the time for a page."""
-        doing = f"listing {path}"
-        headers = {"Accept-Encoding": self._encoding()}
+        request = self._ordinary("GET", path, f"listing {path}", params)
         async with self._shared_http() as http:
-            with _deadline(self._limits.page, doing, "a page of a list"):
-                async with self._exchange(http, "GET", path, params, doing=doing, headers=headers) as body:
+            with _deadline(self._limits.page, request.doing, "a page of a list"):
+                async with self._exchange(http, request) as body:
                     yield body
 
     @contextlib.asynccontextmanager
-    async def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Body]:
+    async def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Body | WatchBody]:
         """Open a watch on a connection of its own."""
+        request = _Request(
+            method="GET",
+            path=path,
+            doing=f"watching {path}",
+            params=params,
+            # A compressed stream is delayed by what the compressor still keeps to itself.
+            headers={"Accept-Encoding": "identity"},
+            headers_limit=self._limits.watch_headers,
+        )
         async with (
-            self._new_http(await self._context(), read=idle) as http,
-            self._exchange(
-                http,
-                "GET",
-                path,
-                params,
-                doing=f"watching {path}",
-                # A compressed stream is delayed by what the compressor still keeps to itself.
-                headers={"Accept-Encoding": "identity"},
-                headers_limit=self._limits.watch_headers,
-                raw=True,
-            ) as body,
+            contextlib.aclosing(self._new_http(await self._context(), for_watch=True)) as http,
+            self._opened(http, request) as response,
+            contextlib.aclosing(response.stream(idle, self._frames(request, response))) as body,
         ):
+            await self._check(request, response, body)
             yield body
 
     async def refresh_credentials(self) -> None:
@@ -221,106 +184,108 @@ class KubeClient:
         content_type: str = _JSON,
     ) -> bytes:
         """Send a request once, and return the body of the answer."""
-        doing = f"{method} {path}"
-        headers = {"Accept-Encoding": self._encoding()}
-        if body is not None:
-            headers["Content-Type"] = content_type
+        request = self._ordinary(method, path, f"{method} {path}", params or {}, body, content_type)
         async with self._shared_http() as http:
-            with _deadline(self._limits.request, doing, "a request"):
-                async with self._exchange(
-                    http, method, path, params or {}, doing=doing, headers=headers, content=body
-                ) as answer:
+            with _deadline(self._limits.request, request.doing, "a request"):
+                async with self._exchange(http, request) as answer:
                     read = await answer.read()
         return read
+
+    def _ordinary(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        params: Mapping[str, str],
+        content: bytes | None = None,
+        content_type: str = _JSON,
+    ) -> _Request:
+        headers = {"Accept-Encoding": "gzip" if self._endpoint.compression else "identity"}
+        if content is not None:
+            headers["Content-Type"] = content_type
+        return _Request(
+            method=method,
+            path=path,
+            doing=doing,
+            params=params,
+            headers=headers,
+            content=content,
+            headers_limit=self._limits.headers,
+        )
 
     # -- the exchange itself --
 
     @contextlib.asynccontextmanager
-    async def _exchange(
-        self,
-        http: httpx.AsyncClient,
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        *,
-        doing: str,
-        headers: Mapping[str, str],
-        content: bytes | None = None,
-        headers_limit: float | None = None,
-        raw: bool = False,
-    ) -> AsyncGenerator[Body]:
-        """Send a request, wait for the headers, and lend the body; an answer that is an error is raised."""
-        request = await self._build(http, method, path, params, headers, content)
-        response = await self._await_headers(http, request, doing, headers_limit or self._limits.headers)
+    async def _exchange(self, http: Http, request: _Request) -> AsyncGenerator[Body]:
+        """Send a request and lend the body of its answer; an answer that is an error is raised."""
+        async with (
+            self._opened(http, request) as response,
+            contextlib.aclosing(response.body(self._limits.body, self._frames(request, response))) as body,
+        ):
+            await self._check(request, response, body)
+            yield body
+
+    @contextlib.asynccontextmanager
+    async def _opened(self, http: Http, request: _Request) -> AsyncGenerator[Response]:
+        """Send a request and wait for the headers."""
+        response = await self._await_headers(http, request)
         begun = self._clock.monotonic()
-        chunks = response.aiter_raw() if raw else response.aiter_bytes()
-        left = math.inf if raw else self._limits.body
-        body = Body(chunks, doing, self._frame_counter(method, response.status_code), left)
         try:
-            if response.is_success:
-                self._log_warnings(response)
-                yield body
-            else:
-                await self._raise(response, body, doing)
+            yield response
         finally:
-            await _finish(chunks)
-            with contextlib.suppress(httpx.HTTPError):
-                await response.aclose()
+            await response.aclose()
             if self._metrics is not None:
-                self._metrics.ended(method, self._clock.monotonic() - begun)
+                self._metrics.ended(request.method, self._clock.monotonic() - begun)
 
-    async def _build(
-        self,
-        http: httpx.AsyncClient,
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        headers: Mapping[str, str],
-        content: bytes | None,
-    ) -> httpx.Request:
-        sent = [("Accept", _JSON), ("User-Agent", self._user_agent), *headers.items()]
-        authorization = await self._endpoint.credentials.authorization()
-        if authorization is not None:
-            sent.append(("Authorization", authorization))
-        if self._endpoint.impersonation is not None:
-            sent.extend(self._endpoint.impersonation.headers())
-        return http.build_request(
-            method,
-            self._base + path,
-            params=params,
-            headers=sent,
-            content=content,
-            extensions={"sni_hostname": self._endpoint.tls.server_name} if self._endpoint.tls.server_name else None,
-        )
-
-    async def _await_headers(
-        self, http: httpx.AsyncClient, request: httpx.Request, doing: str, limit: float
-    ) -> httpx.Response:
-        method = request.method
+    async def _await_headers(self, http: Http, request: _Request) -> Response:
+        headers = await self._headers(request)
         begun = self._clock.monotonic()
         if self._metrics is not None:
-            self._metrics.sent(method)
+            self._metrics.sent(request.method)
         try:
-            with _deadline(limit, doing, "the headers of a response"), _named_by_remedy(doing):
-                response = await http.send(request, stream=True)
+            with _deadline(request.headers_limit, request.doing, "the headers of a response"):
+                response = await http.open(
+                    request.method,
+                    self._base + request.path,
+                    params=request.params,
+                    headers=headers,
+                    content=request.content,
+                    server_name=self._endpoint.tls.server_name,
+                    doing=request.doing,
+                )
         except KubernetesError as error:
             if self._metrics is not None:
-                self._metrics.failed(method, self._clock.monotonic() - begun, timeout=error.reason == "timeout")
+                timeout = error.reason == "timeout"
+                self._metrics.failed(request.method, self._clock.monotonic() - begun, timeout=timeout)
             raise
         if self._metrics is not None:
-            self._metrics.answered(method, self._clock.monotonic() - begun, response.status_code)
+            self._metrics.answered(request.method, self._clock.monotonic() - begun, response.status)
         return response
 
-    async def _raise(self, response: httpx.Response, body: Body, doing: str) -> None:
+    async def _headers(self, request: _Request) -> list[tuple[str, str]]:
+        headers = [("Accept", _JSON), ("User-Agent", self._user_agent), *request.headers.items()]
+        authorization = await self._endpoint.credentials.authorization()
+        if authorization is not None:
+            headers.append(("Authorization", authorization))
+        if self._endpoint.impersonation is not None:
+            headers.extend(self._endpoint.impersonation.headers())
+        return headers
+
+    async def _check(self, request: _Request, response: Response, body: Body | WatchBody) -> None:
+        """Raise an answer that is an error."""
+        if response.is_success:
+            self._log_warnings(response)
+            return
         text = b""
-        with contextlib.suppress(KubernetesError):  # the status says enough
+        # The status says enough, if the rest does not come.
+        with contextlib.suppress(KubernetesError), trio.move_on_after(_ERROR_SECONDS):
             while len(text) < _ERROR_BODY and (chunk := await body.receive()):
                 text += chunk
-        status = parse_status(text, response.status_code)
-        raise from_status(status, doing=doing, retry_after=self._retry_after(response))
+        status = parse_status(text, response.status)
+        raise from_status(status, doing=request.doing, retry_after=self._retry_after(response))
 
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        value = response.headers.get("Retry-After")
+    def _retry_after(self, response: Response) -> float | None:
+        value = response.header("Retry-After")
         if value is None:
             return None
         try:
@@ -329,17 +294,16 @@ class KubeClient:
             until = None
         return parse_retry_after(value, seconds_until=until)
 
-    def _log_warnings(self, response: httpx.Response) -> None:
-        for warning in response.headers.get_list("Warning"):
-            if warning not in self._warnings and len(self._warnings) < 1_000:
+    def _log_warnings(self, response: Response) -> None:
+        for warning in response.headers("Warning"):
+            if warning not in self._warnings and len(self._warnings) < _WARNINGS:
                 self._warnings.add(warning)
                 _log.warning("the API server warns", text=warning)
 
-    def _frame_counter(self, method: str, status: int) -> Callable[[], None]:
-        return _count_nothing if self._metrics is None else self._metrics.frames(method, status).inc
-
-    def _encoding(self) -> str:
-        return "gzip" if self._endpoint.compression else "identity"
+    def _frames(self, request: _Request, response: Response) -> Callable[[], None]:
+        if self._metrics is None:
+            return _count_nothing
+        return self._metrics.frames(request.method, response.status).inc
 
     # -- connections --
 
@@ -349,11 +313,11 @@ class KubeClient:
         return self._tls.current(credentials.certificate())
 
     @contextlib.asynccontextmanager
-    async def _shared_http(self) -> AsyncGenerator[httpx.AsyncClient]:
+    async def _shared_http(self) -> AsyncGenerator[Http]:
         """Lend the connections that ordinary requests share. New certificates mean new ones; old ones end unused."""
         context = await self._context()
         if self._shared is None or self._shared.context is not context:
-            old, self._shared = self._shared, _Shared(context, self._new_http(context, read=None))
+            old, self._shared = self._shared, _Shared(context, self._new_http(context))
             if old is not None:
                 await old.retire()
         shared = self._shared
@@ -365,44 +329,15 @@ class KubeClient:
             if shared.retired and not shared.users:
                 await shared.http.aclose()
 
-    def _new_http(self, context: ssl.SSLContext, *, read: float | None) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            transport=self._transport(context),
-            timeout=httpx.Timeout(connect=CONNECT_SECONDS, read=read, write=WRITE_SECONDS, pool=None),
-            trust_env=False,
-            follow_redirects=False,
-        )
-
-    def _new_transport(self, context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=context, trust_env=False, proxy=self._endpoint.proxy, socket_options=_KEEPALIVE
-        )
-
-
-def _check_proxy(proxy: str | None) -> None:
-    if proxy is None:
-        return
-    scheme = proxy.partition("://")[0]
-    if scheme not in ("http", "https", "socks5", "socks5h"):
-        raise BadConfiguration(f"a proxy of scheme {scheme!r} cannot be used")
-    if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
-        raise BadConfiguration("a SOCKS proxy is configured; install socksio to use it")
+    def _new_http(self, context: ssl.SSLContext, *, for_watch: bool = False) -> Http:
+        if self._http is not None:
+            return self._http()
+        make = Http.for_watch if for_watch else Http.pooled
+        return make(context, self._endpoint.proxy)
 
 
 def _count_nothing() -> None:
     return None
-
-
-async def _finish(chunks: AsyncIterator[bytes]) -> None:
-    """Unwind a body that nobody wants to the end.
-
-    The library's bodies are generators in generators; closing the outermost leaves the others to the garbage
-    collector, which Trio rightly complains about. Cancelled, they unwind from within.
-    """
-    with trio.CancelScope() as scope, contextlib.suppress(httpx.HTTPError, httpx.StreamError):
-        scope.cancel()
-        async for _ in chunks:
-            pass
 
 
 @contextlib.contextmanager
@@ -411,36 +346,3 @@ def _deadline(seconds: float, doing: str, what: str) -> Generator[None]:
         yield
     if scope.cancelled_caught:
         raise Unavailable(f"{doing}: no answer within {seconds:g} s (the limit for {what})", reason="timeout")
-
-
-@contextlib.contextmanager
-def _named_by_remedy(doing: str, timeout: str = "timeout") -> Generator[None]:
-    """Raise what the library raises as what a caller can do about it."""
-    try:
-        yield
-    except httpx.ConnectTimeout as error:
-        raise Unavailable(f"{doing}: connecting took too long", reason="timeout") from error
-    except httpx.TimeoutException as error:
-        raise Unavailable(f"{doing}: nothing came for too long", reason=timeout) from error
-    except (httpx.ConnectError, httpx.ProxyError) as error:
-        reason = "tls" if _is_tls(error) else "connect"
-        raise Unavailable(f"{doing}: {_explain(error)}", reason=reason) from error
-    except (httpx.HTTPError, httpx.StreamError) as error:
-        raise Unavailable(f"{doing}: {_explain(error)}", reason="lost") from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _is_tls(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
-
-
-def _explain(error: BaseException) -> str:
-    """Return the text of the innermost cause that has one: libraries wrap `Connection refused` in nothing."""
-    texts = [str(cause) for cause in _causes(error) if str(cause)]
-    return texts[-1] if texts else type(error).__name__

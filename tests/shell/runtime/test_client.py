@@ -30,6 +30,7 @@ from controller.runtime.errors import (
     Unauthenticated,
     Unavailable,
 )
+from controller.runtime.exchange import Http
 from controller.runtime.log import configured
 from controller.runtime.log_filter import LogFilter, LogFormat
 from tests.shell.runtime.loopback import Authority, Received, always, answer, serving
@@ -337,7 +338,7 @@ def slow_client(transport: Slow, registry: CollectorRegistry | None = None) -> K
         Endpoint(server="http://api"),
         clock=virtual_clock(),
         metrics=None if registry is None else ClientMetrics.register(registry, "http://api"),
-        transport=lambda _context: transport,
+        http=lambda: Http.over(transport),
     )
 
 
@@ -584,9 +585,12 @@ async def test_through_a_proxy(tmp_path: Path) -> None:
             settings = TlsSettings(authorities=Pem(data=authority.pem))
             async with tls_client(server.url, settings, proxy=url) as client:
                 assert await client.get("/x") == b"{}"
-    (received,) = asked
-    assert (received.method, received.target) == ("CONNECT", f"127.0.0.1:{server.port}")
-    assert received.header("proxy-authorization") == "Basic amFuZTpzZWNyZXQ="
+                async with client.watch("/x", {}, idle=5) as body:
+                    assert await body.receive() == b"{}"
+    assert len(asked) == 2
+    for received in asked:
+        assert (received.method, received.target) == ("CONNECT", f"127.0.0.1:{server.port}")
+        assert received.header("proxy-authorization") == "Basic amFuZTpzZWNyZXQ="
 
 
 async def test_warnings_are_logged_once() -> None:
