@@ -70,7 +70,8 @@ class ServedConnection:
         """Serve the client until either side hangs up. The socket is closed then, and every call has ended."""
         try:
             with self._scope:
-                self._shared.timers.schedule(self, self._received_at + self._shared.limits.handshake_seconds)
+                if self._leave_at is None:  # else it was told to leave before it could begin
+                    self._shared.timers.schedule(self, self._received_at + self._shared.limits.handshake_seconds)
                 self._rounds.try_now(self)  # our preface
                 await self._read()
         finally:

@@ -68,7 +68,6 @@ class GrpcServer:
         self._connections: set[ServedConnection] = set()
         self._peers: Counter[str] = Counter()
         self._accepting = trio.CancelScope()
-        self._draining = False
         self._accepted = 0
         self._refused_connections = 0
         self._refused_streams = 0
@@ -122,7 +121,6 @@ class GrpcServer:
 
         Returns when `serve` has ended. Cancelled: draining goes on, without a deadline.
         """
-        self._draining = True
         self._accepting.cancel()
         for connection in tuple(self._connections):
             connection.drain()
@@ -167,8 +165,6 @@ class GrpcServer:
 
     async def _serve_connection(self, connection: ServedConnection, host: str) -> None:
         try:
-            if self._draining:
-                connection.drain()
             await connection.run()
         finally:
             self._connections.discard(connection)

@@ -206,10 +206,15 @@ async def test_a_deadline_cancels_the_handler(autojump_clock: trio.testing.MockC
 
 async def test_a_client_that_goes_cancels_the_handler() -> None:
     """Before it began, and while it waits."""
-    conversation = Conversation(echo, end=False)
+
+    async def never(_: Stream) -> None:
+        raise AssertionError("nobody is there to answer")
+
+    conversation = Conversation(never, end=False)
     conversation.pair.client.h2.reset_stream(conversation.stream_id)
     conversation.pair.exchange()
     await conversation.run()
+    assert conversation.pair.faults == []
 
     conversation = Conversation(echo, end=False)
     async with trio.open_nursery() as nursery:
