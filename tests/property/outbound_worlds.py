@@ -36,7 +36,7 @@ NAMESPACES = ("a", "b", GLOBAL)
 NAMES = ("x", "y")
 PORTS = (80, 443)
 INSIDE, OUTSIDE = ("10.0.0.1", "10.0.0.2", "fd00::1"), ("1.1.1.1", "2001:db8::1")
-CREATED = (None, "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z")
+CREATED = (None, "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z")
 CONFIG = ClusterConfig(
     cluster_networks=parse_nets("10.0.0.0/8,fd00::/8"),
     global_egress_network_namespace=GLOBAL,
@@ -53,9 +53,11 @@ TARGETS: tuple[OutboundTarget, ...] = (
 )
 
 namespaces, names, ports, created = map(st.sampled_from, (NAMESPACES, NAMES, PORTS, CREATED))
-# None, one that counts, and one that is wrong.
+# Mostly none; some that count, and some of which one is wrong.
 annotations = st.sampled_from(
     (
+        None,
+        None,
         None,
         None,
         {"timeout.linkerd.io/request": "1s", "config.linkerd.io/opaque-ports": ""},
@@ -102,37 +104,35 @@ def egress_networks(draw: st.DrawFn) -> Object:
 
 
 @st.composite
-def references(draw: st.DrawFn, *, portless: bool) -> Object:
-    make = draw(st.sampled_from((service_ref, egress_ref)))
-    port = draw(st.none() | ports) if portless else draw(ports)
-    return make(draw(names), namespace=draw(st.none() | namespaces), port=port)
+def references(draw: st.DrawFn) -> Object:
+    """Mostly to Services, and mostly to those that the worlds ask about."""
+    make = draw(st.sampled_from((service_ref, service_ref, egress_ref)))
+    return make(draw(names), namespace=draw(homes), port=draw(st.sampled_from((None, 80, 80, 443))))
 
 
-backends = st.one_of(
-    references(portless=True), references(portless=False), st.just({"name": "x", "kind": "ConfigMap", "weight": 3})
-)
+homes = st.sampled_from((None, "a", "b"))
+backends = st.one_of(references(), references(), st.just({"name": "x", "kind": "ConfigMap", "weight": 3}))
 
 
 @st.composite
 def routes(draw: st.DrawFn) -> Object:
     letter = draw(st.sampled_from(tuple(ROUTES)))
-    parents = draw(st.lists(references(portless=True), max_size=3))
+    parents = draw(st.lists(references(), min_size=1, max_size=2))
     sent_to = draw(st.lists(backends, max_size=2))
-    hostnames = draw(st.sampled_from(([], ["h"]))) if letter != "C" else None
     return route(
         letter,
         draw(names),
-        draw(namespaces),
+        draw(st.sampled_from(("a", "b"))),
         parents=parents,
         rules=[rule(letter, sent_to)] * draw(st.sampled_from((1, 1, 1, 2))),
-        hostnames=hostnames,
+        hostnames=draw(st.sampled_from(([], ["h"]))) if letter != "C" else None,
         annotations=draw(annotations),
         created=draw(created),
-        accepted=parents[: draw(st.integers(0, 3))],
+        accepted=parents[: draw(st.sampled_from((2, 2, 2, 1, 0)))],
     )
 
 
-objects = st.one_of(services(), egress_networks(), routes(), routes())
+objects = st.one_of(services(), egress_networks(), routes(), routes(), routes())
 
 
 @attrs.frozen
@@ -164,7 +164,7 @@ steps = st.one_of(
     st.builds(Relist, st.integers(0, 20), st.integers(0, 255), st.lists(objects, max_size=2)),
 )
 # Events arrive in batches of any size.
-histories = st.lists(st.lists(steps, min_size=1, max_size=4), max_size=12)
+histories = st.lists(st.lists(steps, min_size=1, max_size=4), min_size=4, max_size=12)
 
 
 @attrs.define
@@ -201,15 +201,15 @@ class Cluster:
         if not kinds:
             return []
         chosen = kinds[kind % len(kinds)]
-        gone = [key for i, key in enumerate(sorted(self.objects)) if key[:2] == chosen and not kept >> (i % 8) & 1]
-        removed = {ObjectKey(key[2], key[3]) for key in gone}
+        new = {_key(obj): obj for obj in fresh if _key(obj)[:2] == chosen}
+        known = [key for key in sorted(self.objects) if key[:2] == chosen]
+        gone = [key for i, key in enumerate(known) if not kept >> (i % 8) & 1 and key not in new]
         for key in gone:
             self._remove(key)
-        for obj in fresh:
-            if _key(obj)[:2] == chosen:
-                self._put(obj)
+        for obj in new.values():
+            self._put(obj)
         listed = tuple(decode(obj) for key, obj in self.objects.items() if key[:2] == chosen)
-        return [Reset(TYPES[chosen].model, listed, frozenset(removed - {resource.key for resource in listed}))]
+        return [Reset(TYPES[chosen].model, listed, frozenset(ObjectKey(key[2], key[3]) for key in gone))]
 
     def survivors(self) -> list[Event]:
         """The state as lists, as a controller that starts now would get it."""
