@@ -205,6 +205,4 @@ def _judge(hook: Object, name: str, response: Object) -> None:
     tail = f"denied the request: {text}" if text else "denied the request without explanation"
     if code < 400:
         code = 400
-    if not reason and code == 400:
-        reason = "BadRequest"
     raise Refused(code, reason, f'admission webhook "{name}" {tail}', details=status.get("details"))

@@ -11,8 +11,9 @@ import attrs
 import msgspec
 import yaml
 
+from controller.apiserver import wire
 from controller.apiserver.builtin import recorded
-from controller.apiserver.kinds import Endpoint
+from controller.apiserver.kinds import Endpoint, Kind
 from controller.apiserver.requests import JSON, YAML
 from controller.apiserver.schema.defaulting import drop_nulls, fill_defaults
 from controller.apiserver.schema.typed import Mismatch, Reader
@@ -28,7 +29,6 @@ from controller.apiserver.status import (
 from controller.apiserver.yaml_text import load_yaml
 
 OBJECT_TYPES = (JSON, YAML)
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 class Undecodable(Exception):
@@ -51,19 +51,20 @@ def media_type(text: str) -> str:
     return text.partition(";")[0].strip().lower()
 
 
-def parse_body(body: bytes, content_type: str, kind: str) -> tuple[Any, list[str]]:
-    """The JSON or YAML value of a body, and the fields that stand in it twice."""
+def parse_body(body: bytes, content_type: str, kind: Kind, version: str) -> tuple[Any, list[str]]:
+    """The value of a body, and the fields that stand in it twice."""
     given = media_type(content_type) or JSON
-    if given not in OBJECT_TYPES:
-        accepted = (JSON, YAML, _PROTOBUF) if not kind.startswith("!") else OBJECT_TYPES
-        raise unsupported_media_type(accepted)
     try:
+        if given == JSON:
+            value = msgspec.json.decode(body)
+            return value, duplicate_fields(body, value)
         if given == YAML:
             return load_yaml(body), []
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _unrecognized(body, kind, _json_error(body, error)) from None
-    return value, duplicate_fields(body, value)
+        if given == wire.MEDIA_TYPE and not kind.custom:
+            return wire.decode_object(body, kind.group, version, kind.kind), []
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError, wire.Malformed) as error:
+        raise _unrecognized(body, kind.kind, _json_error(body, error)) from None
+    raise unsupported_media_type((*OBJECT_TYPES, wire.MEDIA_TYPE))
 
 
 def _json_error(body: bytes, error: Exception) -> str:
@@ -107,7 +108,7 @@ def _find_duplicates(value: Any, path: str, found: list[str]) -> None:
 def decode(body: bytes, content_type: str, endpoint: Endpoint, policy: str) -> Decoded:
     """The object in a request's body; `policy` is the request's fieldValidation."""
     kind = endpoint.kind
-    value, repeated = parse_body(body, content_type, kind.kind)
+    value, repeated = parse_body(body, content_type, kind, endpoint.version.name)
     if not isinstance(value, dict):
         found = {"list": "array", "str": "string", "bool": "bool"}.get(type(value).__name__, "number")
         raise _unrecognized(
@@ -167,7 +168,7 @@ def shape(
         if kind.custom:
             unknown = _shape_custom(value, endpoint, keep_nulls=keep_nulls)
         else:
-            reader = Reader(kind.kind)
+            reader = Reader(kind.kind, recorded.fields())
             value = reader.read(value, version.schema)
             unknown = reader.unknown
     except Mismatch as mismatch:
@@ -195,7 +196,7 @@ def _shape_custom(value: Object, endpoint: Endpoint, *, keep_nulls: bool) -> lis
 
 def read_metadata(value: Object) -> list[str]:
     """Bring `metadata` into its typed form; returns the fields it does not have."""
-    reader = Reader("ObjectMeta")
+    reader = Reader("ObjectMeta", recorded.fields())
     given = value.get("metadata")
     if given is not None and not isinstance(given, dict):
         found = {"list": "array", "str": "string", "bool": "bool"}.get(type(given).__name__, "number")

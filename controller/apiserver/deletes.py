@@ -118,7 +118,7 @@ def delete_object(
         place=attrs.evolve(place, name=meta["name"], namespace=meta.get("namespace", "")),
         dry_run=options.dry_run,
         uid=writer.environment.new_uid(),
-        options=write.to_object(),
+        options=write.to_object("DeleteOptions"),
     )
     yield from admission.validate(writer.store, attributes, None, value)
     if writer.store.get(kind.resource, stored.key) is not stored:

@@ -16,6 +16,7 @@ from controller.apiserver.builtin import recorded
 from controller.apiserver.catalog import Catalog
 from controller.apiserver.discovery import VERSION
 from controller.apiserver.kinds import Kind
+from controller.apiserver.openapi_proto import ANSWERED_TYPE, MEDIA_TYPE, encode_document
 from controller.apiserver.requests import Request, Response, respond
 from controller.apiserver.schema.node import PREFIX
 from controller.apiserver.status import Object
@@ -34,7 +35,10 @@ def answer(catalog: Catalog, request: Request) -> Response | None:
     parts = [part for part in request.path.split("/") if part]
     match parts:
         case ["openapi", "v2"]:
-            return respond(_document_v2(catalog))
+            document = _document_v2(catalog)
+            if MEDIA_TYPE in request.headers.get("accept", ""):
+                return Response(200, encode_document(document), media_type=ANSWERED_TYPE)
+            return respond(document)
         case ["openapi", "v3"]:
             return respond({"paths": {path: {"serverRelativeURL": _url(catalog, path)} for path in _paths(catalog)}})
         case ["openapi", "v3", "api", version] if version == "v1":

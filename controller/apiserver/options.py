@@ -37,9 +37,9 @@ class WriteOptions:
             force=request.flag("force"),
         )
 
-    def to_object(self) -> Object:
-        """What a webhook is told about them."""
-        found: Object = {"kind": self.kind, "apiVersion": "meta.k8s.io/v1", "fieldManager": self.manager}
+    def to_object(self, kind: str) -> Object:
+        """What a webhook is told about them; to it a patch is an update, or a creation."""
+        found: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1", "fieldManager": self.manager}
         if self.dry_run:
             found["dryRun"] = ["All"]
         return found

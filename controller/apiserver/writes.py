@@ -252,7 +252,7 @@ class Writer:
             place=place,
             dry_run=options.dry_run,
             uid=self.environment.new_uid(),
-            options=options.to_object(),
+            options=options.to_object(f"{operation.title()}Options"),
         )
 
     def _check_identity(self, value: Object, old: Object, kind: Kind) -> None:

@@ -38,6 +38,8 @@ def spec_defaults(spec: Object) -> None:
     """What a pod's spec means where it says nothing."""
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     spec.setdefault("dnsPolicy", "ClusterFirst")
     spec.setdefault("securityContext", {})
     spec.setdefault("schedulerName", "default-scheduler")
@@ -64,7 +66,7 @@ def _container_defaults(container: Object) -> None:
         if reference := (env.get("valueFrom") or {}).get("fieldRef"):
             reference.setdefault("apiVersion", "v1")
     for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if probe := container.get(kind):
+        if (probe := container.get(kind)) is not None:
             _probe_defaults(probe)
     for hook in (container.get("lifecycle") or {}).values():
         if isinstance(hook, dict) and (get := hook.get("httpGet")) is not None:
@@ -201,10 +203,6 @@ def check_spec(spec: Object, field: str, *, policies: Sequence[str] = _POLICIES)
             yield from _check_container(container, f"{field}.{group}[{index}]", taken, volumes)
     if spec.get("restartPolicy") not in policies:
         yield causes.not_supported(f"{field}.restartPolicy", spec.get("restartPolicy", ""), policies)
-    if (grace := spec.get("terminationGracePeriodSeconds", 0)) < 0:
-        yield causes.invalid_value(
-            f"{field}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"
-        )
     if account := spec.get("serviceAccountName"):
         for text in names.subdomain(account):
             yield causes.invalid_value(f"{field}.serviceAccountName", account, text)
@@ -261,7 +259,7 @@ def _check_container(container: Object, field: str, taken: set[str], volumes: se
         if not mount.get("mountPath"):
             yield causes.required(f"{where}.mountPath")
     for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if probe := container.get(kind):
+        if (probe := container.get(kind)) is not None:
             yield from _check_probe(probe, f"{field}.{kind}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,17 @@ def type_of(group: str, version: str, kind: str) -> str:
 @functools.cache
 def schema_of(name: str) -> Node:
     return Node({"$ref": PREFIX + name}, types())
+
+
+@functools.cache
+def fields() -> dict[str, dict[str, Any]]:
+    """Of every type its fields: their numbers on the wire, and how Go writes them.
+
+    `p` is a pointer, written if it is set; `o` is left out when it is zero; `w` is always written. Under the empty name
+    are the types that are embedded, by their numbers.
+    """
+    found: dict[str, dict[str, Any]] = msgspec.json.decode(Path(__file__).with_name("fields.json").read_bytes())
+    return found
 
 
 def object_meta() -> Node:

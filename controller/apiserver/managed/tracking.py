@@ -133,7 +133,7 @@ def _blank(endpoint: Endpoint) -> Object:
         return {"apiVersion": endpoint.api_version, "kind": endpoint.kind.kind}
     key = id(endpoint.version)
     if key not in _BLANKS:
-        _BLANKS[key] = Reader("").read({}, endpoint.version.schema)
+        _BLANKS[key] = Reader("", recorded.fields()).read({}, endpoint.version.schema)
     return _BLANKS[key]
 
 

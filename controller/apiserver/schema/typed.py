@@ -1,14 +1,14 @@
 """Reading an object as the typed kinds of the API server do: unknown fields go, wrong types end the request.
 
-A built-in kind is decoded into a structure and encoded again, which leaves traces: nulls and empty lists, maps and
-strings vanish from optional fields, structures that are not optional appear as `{}`, quantities take their
-canonical form. Schemas of built-in kinds mark what is not optional with a default.
+A built-in kind is decoded into a structure and encoded again, which leaves traces: zeros vanish from some fields and
+appear in others, depending on how the structure declares them; quantities and times take their canonical form.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -25,40 +25,11 @@ _GO_KINDS = {
     "array": "array",
     "object": "object",
 }
-# Numbers and booleans whose zero is the same as their absence; elsewhere zero is kept, because it may mean something.
-_ZEROLESS = frozenset(
-    [
-        "hostNetwork",
-        "hostPID",
-        "hostIPC",
-        "stdin",
-        "stdinOnce",
-        "tty",
-        "readOnly",
-        "hostPort",
-        "initialDelaySeconds",
-        "periodSeconds",
-        "successThreshold",
-        "failureThreshold",
-        "publishNotReadyAddresses",
-        "healthCheckNodePort",
-        "nodePort",
-        "minReadySeconds",
-        "paused",
-        "observedGeneration",
-        "generation",
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-        "unavailableReplicas",
-        "unschedulable",
-        "count",
-    ]
-)
-# Optional strings in which empty is something else than absent.
-_EMPTY_MEANS = frozenset({"EndpointPort.name", "LeaseSpec.holderIdentity", "PersistentVolumeClaimSpec.storageClassName"})
 _INDEX = re.compile(r"\[\d+\]")
+
+
+_ZEROS: tuple[Any, ...] = ("", 0, False, [], {}, None)
+_NOTHING_DECLARED: Mapping[str, Any] = {}
 
 
 class Mismatch(Exception):
@@ -70,17 +41,15 @@ class Mismatch(Exception):
 
 
 class Reader:
-    """Reads one object; `owner` names its type in messages, `unknown` collects what nobody knows."""
+    """Reads one object; `owner` names its type in messages, `unknown` collects what nobody knows.
 
-    def __init__(self, owner: str) -> None:
+    `declared` tells how the structures are declared, as it was recorded.
+    """
+
+    def __init__(self, owner: str, declared: Mapping[str, Mapping[str, Any]]) -> None:
         self._owner = owner
+        self._declared = declared
         self.unknown: list[str] = []
-        self._whole = True  # whether absent structures are filled in and empty fields left out
-
-    def read_bare(self, value: Any, node: Node) -> Any:
-        """The value in typed form, with nothing filled in and nothing left out."""
-        self._whole = False
-        return self.read(value, node)
 
     def read(self, value: Any, node: Node, path: str = "") -> Any:
         """The value as the structure would hold it; MISSING if it would hold nothing."""
@@ -116,6 +85,7 @@ class Reader:
 
     def _fields(self, value: dict[str, Any], node: Node, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        declared = self._declared.get(node.reference, _NOTHING_DECLARED)
         for name, inner in value.items():
             where = f"{path}.{name}" if path else name
             schema = node.properties.get(name)
@@ -123,30 +93,20 @@ class Reader:
                 self.unknown.append(where)
             elif inner is not None:
                 read = self.read(inner, schema, where)
-                zero = name in _ZEROLESS and read in (0, False) and (name != "replicas" or path == "status")
-                kept = name in node.required or f"{self._owner}.{name}" in _EMPTY_MEANS
-                if not self._whole or not (zero or _vanishes(read, schema, required=kept)):
+                if read is not MISSING and not (read in _ZEROS and _way(declared, name) == "o"):
                     found[name] = read
-        if not self._whole:
-            return found
         for name, schema in node.properties.items():
             if name not in found:
-                filler = self._filler(schema, required=name in node.required, path=f"{path}.{name}")
+                filler = self._filler(schema, _way(declared, name), f"{path}.{name}")
                 if filler is not MISSING:
                     found[name] = filler
         return found
 
-    def _filler(self, node: Node, *, required: bool, path: str) -> Any:
-        """What stands in an optional field that nobody set: what has a default is not optional in the structure."""
-        if node.default == {} and node.type == "object" and node.additional is None:
-            return self._struct({}, node, path)
-        if node.default == {} and node.type == "string":
-            return None  # a point in time that is not set
-        if node.default not in (MISSING, {}, None):
+    def _filler(self, node: Node, way: str, path: str) -> Any:
+        """What stands in a field that nobody set."""
+        if node.default not in (MISSING, {}, None, "", 0):
             return node.default
-        if (required and node.type == "array") or _listed(node, path):
-            return None
-        return MISSING
+        return self._zero(node, path) if way == "w" else MISSING
 
     def _map(self, value: Any, node: Node, path: str) -> dict[str, Any]:
         inner = node.additional
@@ -170,17 +130,21 @@ class Reader:
             for index, entry in enumerate(value)
         ]
 
-    def _zero(self, node: Node) -> Any:
+    def _zero(self, node: Node, path: str = "") -> Any:
+        if _is_quantity(node):
+            return "0"
+        if node.int_or_string:
+            return 0
         match node.type:
             case "string":
-                return ""
+                return None if node.raw.get("format") == "date-time" else ""
             case "integer" | "number":
                 return 0
             case "boolean":
                 return False
-            case "array":
-                return None
-        return {} if node.additional is not None else self._struct({}, node, "")
+            case "object" if node.additional is None and not _is_raw(node):
+                return self._struct({}, node, path)
+        return None
 
     def _scalar(self, value: Any, node: Node, path: str) -> Any:
         form = node.raw.get("format", "")
@@ -258,19 +222,8 @@ def _is_raw(node: Node) -> bool:
     return node.type == "object" and "properties" not in raw and "additionalProperties" not in raw
 
 
-def _listed(node: Node, path: str) -> bool:
-    """Lists that are written as null when they are empty, though they are optional."""
-    return path in (".rules", ".endpoints", ".ports") and node.type == "array"
-
-
-def _vanishes(value: Any, node: Node, *, required: bool) -> bool:
-    if value is MISSING or value is None:
-        return True
-    if required or node.default is not MISSING:
-        return False
-    if value == "":
-        return node.type == "string"
-    return value in ([], {}) and (node.type == "array" or node.additional is not None)
+def _way(declared: Mapping[str, Any], name: str) -> str:
+    return str(declared.get(name, "  p")[1])
 
 
 def _go_name(node: Node) -> str:
