@@ -71,6 +71,20 @@ def crds(
 
 
 @app.command
+def demo(
+    *, keep: Annotated[bool, Parameter(help="Stay up afterwards, and say what to try with kubectl and others.")] = False
+) -> int:
+    """Show the controller at work, without a cluster.
+
+    An embedded API server and gRPC clients in place of proxies, all in this process, on loopback. Exits with 1 if
+    anything is not as it has to be.
+    """
+    from controller.cli.demo.demo import run_demo  # noqa: PLC0415  # all of the controller, and more
+
+    return run_demo(keep=keep)
+
+
+@app.command
 def version() -> int:
     """Print the version."""
     print(installed_version())
