@@ -139,7 +139,7 @@ class Controller:
         watches = WatchMetrics(registry)
         for _, record in records:
             watches.follow(record)
-        knowledge = Knowledge.of(kind.resource for kind in WATCHED)
+        knowledge = Knowledge.of((kind.resource for kind in WATCHED), clock.monotonic)
         inbound, outbound = InboundIndex(config.cluster), OutboundIndex(config.cluster)
         publications = {"inbound": Publications[Any, Any](inbound), "outbound": Publications[Any, Any](outbound)}
         api = KubeApi(client, random.random)

@@ -29,7 +29,7 @@ class PolicyCluster:
 
     def __init__(self, config: ClusterConfig = CONFIG) -> None:
         publications = self._publications = Publications[PortTarget, InboundServer](InboundIndex(config))
-        knowledge = Knowledge.of(TYPES.values())
+        knowledge = Knowledge.of(TYPES.values(), lambda: 0.0)
         self.service = InboundServerPolicies(Policies(publications, knowledge), config.cluster_networks)
         self.indexer = Indexer(((KINDS, publications),), knowledge.listed)
 

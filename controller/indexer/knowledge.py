@@ -29,9 +29,9 @@ class Knowledge:
     _handles: Mapping[type[Resource], Handle]
 
     @classmethod
-    def of(cls, kinds: Iterable[ResourceType[Resource]]) -> Knowledge:
+    def of(cls, kinds: Iterable[ResourceType[Resource]], now: Callable[[], float]) -> Knowledge:
         """Nothing is known of these kinds yet."""
-        initialized = Initialized()
+        initialized = Initialized(now)
         return cls(initialized, {kind.model: initialized.add_handle(_name(kind)) for kind in kinds})
 
     def listed(self, kind: type[Resource]) -> None:
