@@ -22,7 +22,7 @@ _ANY_CLUSTER = ClusterConfig()
 
 def target_is_supported(resource: AuthorizationPolicy) -> Iterator[Finding]:
     for finding in check("spec.targetRef", parse_policy_target, resource.spec.target_ref):
-        yield Finding(finding.path, f"{finding.message}; use {_TARGETS}")
+        yield Finding(finding.path, f"{finding.message} (use {_TARGETS})")
 
 
 def target_namespace_is_own(resource: AuthorizationPolicy) -> Iterator[Finding]:
@@ -55,8 +55,8 @@ def authentications_can_be_met(resource: AuthorizationPolicy) -> Iterator[Findin
 
 def _unsupported(ref: TargetRef) -> str:
     return (
-        f"{ref.canonical_kind} is not an authentication; use MeshTLSAuthentication or NetworkAuthentication of "
-        f"{POLICY_GROUP}, or ServiceAccount"
+        f"{ref.canonical_kind} is not an authentication (use MeshTLSAuthentication or NetworkAuthentication of "
+        f"{POLICY_GROUP}, or ServiceAccount)"
     )
 
 
@@ -103,4 +103,4 @@ def _identity_ref(path: str, ref: TargetRef) -> Iterator[Finding]:
         if ref.namespace is not None:
             yield Finding(f"{path}.namespace", "a Namespace is in no namespace: leave this out")
     elif not ref.targets("", "ServiceAccount"):
-        yield Finding(path, f"{ref.canonical_kind} has no mesh identity; use ServiceAccount or Namespace")
+        yield Finding(path, f"{ref.canonical_kind} has no mesh identity (use ServiceAccount or Namespace)")

@@ -37,7 +37,7 @@ def authentication_exceptions_fit(resource: NetworkAuthentication) -> Iterator[F
 def egress_has_networks(resource: EgressNetwork) -> Iterator[Finding]:
     if resource.spec.networks is not None and not resource.spec.networks:
         yield Finding(
-            "spec.networks", "must have at least one network; leave it out to mean all outside of the cluster"
+            "spec.networks", "must have at least one network (leave it out to mean all outside of the cluster)"
         )
 
 
