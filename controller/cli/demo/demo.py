@@ -32,6 +32,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOG_FILTER = LogFilter.parse("info,httpx=warn")
 _LEASE = "/apis/coordination.k8s.io/v1/namespaces/linkerd/leases/policy-controller-write"
 _LAST_LINES = 10
+_AFTERTHOUGHT = 1.0  # seconds
 
 
 def run_demo(*, keep: bool) -> int:
@@ -107,7 +108,12 @@ class Demo:
         self._screen.fact("", "All three are in this process, and speak to each other over HTTP. Times are from the")
         self._screen.fact("", "moment in which a change is sent to the API server until the answer is at the proxy.")
         play = Play(stage, self._screen)
-        await self._acts(play)
+        try:
+            await self._acts(play)
+        except Exception:
+            # A signal ends the controller, and streams with it, before it ends the demo: this is where that is awaited.
+            await trio.sleep(_AFTERTHOUGHT)
+            raise
         played = time.perf_counter() - started
         self._is_over = True
         if not self._keep:

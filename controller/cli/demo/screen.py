@@ -44,7 +44,7 @@ class Screen:
     def act(self, number: int, heading: str, text: str) -> None:
         self._line()
         rule = "─" * max(_WIDTH - len(heading) - 8, 4)
-        self._line(("── ", "cyan"), (f"{number}  {heading} ", "bold cyan"), (rule, "cyan"))
+        self._line(("── ", "dim"), (f"{number}  {heading} ", "bold"), (rule, "dim"))
         self.say(text)
 
     def say(self, text: str) -> None:
@@ -58,16 +58,14 @@ class Screen:
         self._line()
         self._line((f"{_INDENT}{sign} {name}", "bold"))
         for line in manifest.splitlines():
-            self._line((f"{_INDENT}    {line}", "blue"))
+            self._line((f"{_INDENT}    {line}", "cyan"))
 
     def told(self, who: str, when: str, rows: Iterable[Row]) -> None:
         """Show what a proxy got, and when."""
         self._line((f"{_INDENT}→ ", "green"), (when, "bold green"), (f" {who} is told", "green"))
         for row in rows:
             why = f"  {row.why}" if row.why else ""
-            self._line(
-                (f"{_INDENT}  {row.what:<{_LABEL}}", "dim"), (f"{row.value:<{_VALUE}}", ""), (why, "italic yellow")
-            )
+            self._line((f"{_INDENT}  {row.what:<{_LABEL}}", "dim"), (f"{row.value:<{_VALUE}}", ""), (why, "yellow"))
 
     def noted(self, text: str) -> None:
         """Print something that was found to be as it should."""
@@ -86,7 +84,7 @@ class Screen:
         self._line()
         self._line((f"{_INDENT}{text}", ""))
         for command in commands:
-            self._line((f"{_INDENT}  {command}", "blue"))
+            self._line((f"{_INDENT}  {command}", "cyan"))
 
     def end(self, text: str) -> None:
         self._line()
