@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
@@ -16,6 +17,7 @@ from cyclopts import Parameter
 
 from controller.cli.flag import Usage
 from controller.cli.limit_flags import NO_LIMIT_FLAGS, LimitFlags
+from controller.cli.manifest_flags import DAYS, NO_MANIFEST_FLAGS, ManifestFlags, to_days, to_namespace
 from controller.cli.run_flags import RunFlags, to_run_config
 
 
@@ -82,6 +84,42 @@ def demo(
     from controller.cli.demo.demo import run_demo  # noqa: PLC0415  # all of the controller, and more
 
     return run_demo(keep=keep)
+
+
+@app.command
+def manifests(
+    *arguments: Annotated[str, Parameter(help="After `--`: more arguments for `trellis run`.")],
+    flags: ManifestFlags = NO_MANIFEST_FLAGS,
+) -> int:
+    """Print what to apply so that Trellis runs in a cluster, as YAML.
+
+    trellis manifests | kubectl apply --server-side -f -
+    """
+    from controller.cli.manifests import print_manifests  # noqa: PLC0415  # as above
+
+    return print_manifests(flags, arguments, installed_version(), _check_run)
+
+
+def _check_run(arguments: Sequence[str]) -> None:
+    """Raise what a controller with these arguments would end with."""
+    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    if command is not run:
+        raise Usage(f"{' '.join(arguments)} is not a controller to run")
+    to_run_config(bound.arguments.get("flags", _NO_FLAGS), {}, bound.arguments.get("limits", NO_LIMIT_FLAGS))
+
+
+@app.command
+def certificate(
+    folder: Annotated[Path, Parameter(help="Where to write tls.crt, tls.key and ca.crt.")],
+    *,
+    namespace: Annotated[str, Parameter(help="Where Trellis is to run.", converter=to_namespace)] = "trellis",
+    days: Annotated[int, Parameter(help="For how long it is good.", converter=to_days)] = DAYS,
+) -> int:
+    """Make a certificate for the webhook, for `trellis manifests --webhook-tls FOLDER`."""
+    from controller.cli.certificate import make_certificate, write_certificate  # noqa: PLC0415  # as above
+
+    write_certificate(make_certificate(namespace, days=days), folder)
+    return 0
 
 
 @app.command
