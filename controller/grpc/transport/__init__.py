@@ -5,6 +5,7 @@ I/O and clock, and `server`, which gives them sockets and tasks.
 """
 
 from controller.grpc.transport.call import PublishedStream
+from controller.grpc.transport.collector import ServerCollector
 from controller.grpc.transport.limits import Limits
 from controller.grpc.transport.server import GrpcServer, ServerStatistics
 from controller.grpc.transport.services import (
@@ -28,6 +29,7 @@ __all__ = [
     "PublishedStream",
     "Publisher",
     "Servable",
+    "ServerCollector",
     "ServerStatistics",
     "Service",
     "Unary",

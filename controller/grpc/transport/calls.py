@@ -430,15 +430,21 @@ class CallConnection:
         self._http2.ping(_KEEPALIVE_PING)
 
     def drain(self) -> None:
-        """Begin to leave: published streams end with OK, everything else may finish. Then comes `leave`."""
+        """Begin to leave: published streams end with OK, unary calls may finish. Then comes `leave`.
+
+        Streams with a task of their own may last for ever, so they end now, and their clients are told to come back.
+        """
         if self._draining or self._closed:
             return
         self._draining = True
         self._http2.announce_leaving()
         self._http2.ping(_LEAVING_PING)
         for stream in list(self._http2.streams.values()):
-            if isinstance(stream.call, PublishedStream):
-                stream.call.end(Status.OK)
+            call = stream.call
+            if isinstance(call, PublishedStream):
+                call.end(Status.OK)
+            elif isinstance(call, TaskCall) and (call.method.server_streaming or call.method.client_streaming):
+                call.abort(Status.UNAVAILABLE, "the server is shutting down")
 
     def leave(self) -> None:
         """Take no further calls. Called when the client knows, or has had the time to."""

@@ -122,6 +122,8 @@ class ServedConnection:
             _log.error("serving a connection failed", exc_info=error, peer=self.calls.peer)
             self._scope.cancel()
             return False
+        if self.calls.failure is not None and self._scope.deadline == math.inf:
+            self._scope.deadline = now + _LINGER_SECONDS  # also if the client does not read what we think of it
         more = self.calls.has_input or (self._unsent is None and self.calls.has_output)
         if not more:
             self._resume_reader()

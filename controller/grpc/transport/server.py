@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ _log = get_logger(__name__)
 _ACCEPT_AT_ONCE = 32
 _NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_RESOURCES_PAUSE = 0.1
+_REFUSALS_PAUSE = 10.0  # between two lines in the log
 
 
 @attrs.frozen
@@ -70,6 +72,7 @@ class GrpcServer:
         self._accepting = trio.CancelScope()
         self._accepted = 0
         self._refused_connections = 0
+        self._quiet_until = -math.inf  # for refusals
         self._refused_streams = 0
         self._faults: Counter[str] = Counter()
         self._ended = trio.Event()
@@ -149,8 +152,7 @@ class GrpcServer:
     def _take(self, sock: socket.socket, host: str, port: int, conversations: trio.Nursery) -> None:
         limits = self._limits
         if len(self._connections) >= limits.connections or self._peers[host] >= limits.connections_per_peer:
-            self._refused_connections += 1
-            _log.warning("connection refused", peer=host, connections=len(self._connections))
+            self._refuse(host)
             sock.close()
             return
         sock.setblocking(False)
@@ -162,6 +164,15 @@ class GrpcServer:
         self._connections.add(connection)
         self._peers[host] += 1
         conversations.start_soon(self._serve_connection, connection, host)
+
+    def _refuse(self, host: str) -> None:
+        self._refused_connections += 1
+        now = trio.current_time()
+        if now >= self._quiet_until:  # who floods us with connections shall not flood the log as well
+            self._quiet_until = now + _REFUSALS_PAUSE
+            _log.warning(
+                "connections refused", peer=host, connections=len(self._connections), refused=self._refused_connections
+            )
 
     async def _serve_connection(self, connection: ServedConnection, host: str) -> None:
         try:

@@ -96,9 +96,8 @@ async def test_a_client_that_does_not_read_costs_nothing(autojump_clock: trio.te
         await reader.hello()
         await reader.stream.send_all(watch(reader, 1))
         await reader.until(lambda: reader.messages.get(1))
-        with trio.fail_after(5):
-            while len(served.things.published) < 201:  # noqa: ASYNC110  # the server's own pace
-                await trio.sleep(0.01)
+        while len(served.things.published) < 201:
+            await trio.lowlevel.checkpoint()
         other = next(stream for stream in served.things.published if stream.peer.endswith(port_of(reader)))
         stuck = [stream for stream in served.things.published if stream is not other]
 
@@ -147,6 +146,20 @@ async def test_a_client_that_does_not_read_is_not_read_from(autojump_clock: trio
 
 
 # Hostile clients.
+
+
+async def test_a_stalled_attacker_is_cut_off_too(autojump_clock: trio.testing.MockClock) -> None:
+    """A client that broke a rule and does not read why is not waited for."""
+    async with serving(KEEP_QUIET) as served, bare(served.port) as client:
+        served.things.first = bytes(8_000_000)  # more than the buffers of both sockets hold
+        await client.hello()
+        await client.stream.send_all(watch(client, 200) + frames.window_update_frame(0, 0))
+        while served.things.opened < 200:
+            await trio.lowlevel.checkpoint()
+        start = trio.current_time()
+        await _no_connections(served)
+        assert trio.current_time() - start < 1.1
+        assert served.things.ended == 200
 
 
 @pytest.mark.parametrize(
@@ -370,17 +383,22 @@ async def _drain(served: Served, seconds: float) -> None:
 
 
 async def test_draining_ends_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
-    """What has not ended by then is cut off, and its handler cancelled."""
+    """A stream with a task ends at once; a unary call that has not ended by then is cut off, its handler cancelled."""
     async with serving(KEEP_QUIET) as served, connected(served.port) as client:
         client.ask("Call", "sleep1000")
         echo = client.open(head("Echo"), framed(Ask()), end=False)
         await client.until(lambda: client.responses[echo].body)
         start = trio.current_time()
-        await _drain(served, 7.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drain, served, 7.0)
+            await client.until(lambda: client.responses[echo].ended)
+            assert trio.current_time() == start
+            await client.until_closed()
         took = trio.current_time() - start
 
     assert took == pytest.approx(7.0, abs=0.1)
-    assert sorted(served.things.cancelled) == ["echo", "sleep1000"]
+    assert client.responses[echo].status is Status.UNAVAILABLE
+    assert served.things.cancelled == ["echo", "sleep1000"]
     assert served.server.statistics().connections == 0
 
 
