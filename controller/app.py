@@ -34,6 +34,7 @@ from controller.grpc.outbound import SERVICE as OUTBOUND_SERVICE
 from controller.grpc.outbound import OutboundPoliciesService
 from controller.grpc.outbound_to_proto import OutboundDialect
 from controller.grpc.reflection import reflection
+from controller.grpc.transport.collector import ServerCollector
 from controller.grpc.transport.server import GrpcServer
 from controller.index.inbound import KINDS as INBOUND_KINDS
 from controller.index.inbound import InboundIndex
@@ -169,6 +170,7 @@ class Controller:
             OutboundCollector(outbound.statistics),
             IndexerCollector(indexer.statistics, lambda: {api: p.statistics() for api, p in publications.items()}),
             calls,
+            ServerCollector(server.statistics),
         ):
             registry.register(collector)
         admin.add_page("loop", loop_page(watchdog))
