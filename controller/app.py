@@ -43,8 +43,9 @@ from controller.index.outbound.world import OUTBOUND_KINDS
 from controller.index.status.index import KINDS as STATUS_KINDS
 from controller.index.status.index import StatusIndex
 from controller.indexer.actor import Batch, Follower, Indexer
+from controller.indexer.audit import Audit
 from controller.indexer.knowledge import Destinations, Knowledge, Policies
-from controller.indexer.metrics import InboundCollector, IndexerCollector, OutboundCollector
+from controller.indexer.metrics import AuditCollector, InboundCollector, IndexerCollector, OutboundCollector
 from controller.indexer.publications import Publications
 from controller.k8s.kinds import WATCHED, WatchedKind
 from controller.k8s.meta import Resource
@@ -124,6 +125,7 @@ class Controller:
     discovery: Discovery
     records: tuple[tuple[WatchedKind, WatchRecord], ...]
     indexer: Indexer
+    audit: Audit
     leadership: Leadership
     health: Health
     server: GrpcServer
@@ -151,6 +153,7 @@ class Controller:
             (STATUS_KINDS, writer),
         )
         indexer = Indexer(followers, knowledge.listed)
+        audit = Audit(inbound, indexer.wait_event)
         health = Health((INBOUND_SERVICE, OUTBOUND_SERVICE))
         calls = GrpcMetrics((INBOUND_SERVICE, OUTBOUND_SERVICE))
         services = (
@@ -168,6 +171,7 @@ class Controller:
             LoopCollector(watchdog),
             InboundCollector(inbound.statistics),
             OutboundCollector(outbound.statistics),
+            AuditCollector(audit.statistics),
             IndexerCollector(indexer.statistics, lambda: {api: p.statistics() for api, p in publications.items()}),
             calls,
             ServerCollector(server.statistics),
@@ -184,6 +188,7 @@ class Controller:
             discovery=Discovery(client, random.random),
             records=records,
             indexer=indexer,
+            audit=audit,
             leadership=_leadership(config, api, clock, writer),
             health=health,
             server=server,
@@ -201,6 +206,7 @@ class Controller:
                 for kind, record in self.records:
                     feeders.start_soon(self._follow, kind, record, send.clone())
             feeders.start_soon(self._settle)
+            feeders.start_soon(self.audit.run)
             async with trio.open_nursery() as servers:
                 servers.start_soon(
                     shutdown.run_required,

@@ -47,6 +47,7 @@ class Indexer:
     _routes: dict[type[Resource], tuple[Follower, ...]] = attrs.field(
         factory=dict[type[Resource], "tuple[Follower, ...]"], init=False
     )
+    _taken_in: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _events: int = attrs.field(default=0, init=False)
     _batches: int = attrs.field(default=0, init=False)
 
@@ -80,6 +81,11 @@ class Indexer:
         for event in events:
             if isinstance(event, Reset):
                 self._on_reset(event.kind)
+        self._taken_in.unpark_all()
+
+    async def wait_event(self) -> None:
+        """Wait until events are taken in."""
+        await self._taken_in.park()
 
     def _sorted(self, events: Batch) -> Mapping[Follower, Batch]:
         """The events of each follower, in order."""

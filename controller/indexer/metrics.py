@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from controller.index.inbound import InboundStatistics
 from controller.index.outbound.index import OutboundStatistics
 from controller.indexer.actor import IndexerStatistics
+from controller.indexer.audit import AuditStatistics
 from controller.indexer.publications import PublicationsStatistics
 
 # gauge suffix → field of NamespaceCounts, and what it counts
@@ -73,6 +74,24 @@ class OutboundCollector(Collector):
             for namespace, count in namespaces.items():
                 gauge.add_metric((namespace,), count)
             yield gauge
+
+
+@attrs.frozen(eq=False)
+class AuditCollector(Collector):
+    """`policy_index_audit_*`: answers compared with a fresh derivation."""
+
+    _statistics: Callable[[], AuditStatistics]
+
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._statistics()
+        yield CounterMetricFamily(
+            "policy_index_audited_namespaces", "Namespaces that were derived anew and compared.", statistics.checked
+        )
+        yield CounterMetricFamily(
+            "policy_index_audit_differences",
+            "Watched answers that were not what a fresh derivation gives.",
+            statistics.wrong,
+        )
 
 
 @attrs.frozen(eq=False)
