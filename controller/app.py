@@ -80,6 +80,8 @@ Followers: TypeAlias = "tuple[tuple[frozenset[type[Resource]], Follower], ...]"
 
 # Batches that wait for the index actor. Watches that are ahead of it wait too, and so does the API server.
 BACKLOG = 64
+# The share of the grace period after which calls that still run are cut off, so that what encloses them ends in peace.
+DRAINED_OF_GRACE = 0.8
 
 
 async def run(config: RunConfig) -> None:
@@ -221,7 +223,7 @@ class Controller:
                     await self._start_webhook(self.webhook, webhook_socket, servers, shutdown)
                 await shutdown.wait_stopping()
                 self.health.set_serving(False)
-                await self.server.drain(deadline=trio.current_time() + self.config.grace_period)
+                await self.server.drain(deadline=trio.current_time() + DRAINED_OF_GRACE * self.config.grace_period)
             feeders.cancel_scope.cancel()
 
     async def _start_webhook(
