@@ -49,15 +49,12 @@ class Body:
     async def receive(self) -> bytes:
         """Wait for some bytes and return them; none at the end."""
         try:
-            with named_by_remedy(self._doing, timeout="idle"):
-                async for chunk in self._chunks:
-                    self._count()
-                    if chunk:
-                        return self._within_limit(chunk)
-        except Unavailable as error:
-            if error.reason not in ("idle", "tls"):
-                error.reason = "lost"
-            raise
+            async for chunk in self._chunks:
+                self._count()
+                if chunk:
+                    return self._within_limit(chunk)
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise Unavailable(f"{self._doing}: {_explain(error)}", reason="lost") from error
         return b""
 
     def _within_limit(self, chunk: bytes) -> bytes:
@@ -243,14 +240,14 @@ def _proxy(url: str | None) -> httpcore.Proxy | None:
 
 
 @contextlib.contextmanager
-def named_by_remedy(doing: str, timeout: str = "timeout") -> Generator[None]:
+def named_by_remedy(doing: str) -> Generator[None]:
     """Raise what the library raises as what a caller can do about it."""
     try:
         yield
     except (httpx.ConnectTimeout, httpcore.ConnectTimeout) as error:
         raise Unavailable(f"{doing}: connecting took too long", reason="timeout") from error
     except (httpx.TimeoutException, httpcore.TimeoutException) as error:
-        raise Unavailable(f"{doing}: nothing came for too long", reason=timeout) from error
+        raise Unavailable(f"{doing}: nothing came for too long", reason="timeout") from error
     except (httpx.ConnectError, httpx.ProxyError, httpcore.ConnectError, httpcore.ProxyError) as error:
         reason = "tls" if _is_tls(error) else "connect"
         raise Unavailable(f"{doing}: {_explain(error)}", reason=reason) from error

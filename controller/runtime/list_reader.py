@@ -84,7 +84,7 @@ class ListReader:
     def _cut(self) -> tuple[msgspec.Raw, ...]:
         place = self._find_place()
         if place < 0:
-            self._searched = max(0, len(self._rest) - max(map(len, self._separators)))
+            self._searched = max(self._searched, len(self._rest) - max(map(len, self._separators)))
             return ()
         # Without the comma: `place` is at the bracket that closes an item.
         items = decode_items(b"[" + self._rest[: place + 1] + b"]")

@@ -63,7 +63,7 @@ class Quarantine:
         entry = entries.get(metadata.key)
         if entry is None:
             entry = entries[metadata.key] = _Entry("", "", "", 0, now, now)
-        is_new = (entry.uid, entry.resource_version) != (metadata.uid, metadata.resource_version)
+        is_new = entry.resource_version != metadata.resource_version
         entry.uid, entry.resource_version, entry.error = metadata.uid, metadata.resource_version, error
         entry.count, entry.last_seen = entry.count + 1, now
         if is_new or entry.count == 1:

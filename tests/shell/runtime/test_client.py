@@ -483,16 +483,19 @@ async def test_client_certificates(tmp_path: Path) -> None:
     (tmp_path / "k.pem").write_bytes(key)
     ours = Pem(data=authority.pem)
 
-    @attrs.frozen
+    @attrs.define
     class FromPlugin:
+        asked: bool = False
+
         async def authorization(self) -> str | None:
+            self.asked = True
             return None
 
         async def refresh(self) -> None:
             return None
 
         def certificate(self) -> ClientCertificate | None:
-            return given
+            return given if self.asked else None
 
     given = ClientCertificate(certificate, key)
     context = authority.server_context(tmp_path, "127.0.0.1", client=clients)
@@ -534,6 +537,45 @@ async def test_certificates_that_change(tmp_path: Path) -> None:
             path.write_bytes(b"nonsense")
             now = 122.0
             assert await client.get("/x") == b"{}"
+
+
+async def test_requests_outlive_a_change_of_certificates(tmp_path: Path) -> None:
+    """New certificates mean new connections; a request on an old one is finished first, and then that is closed."""
+    go_on = trio.Event()
+
+    async def handle(received: Received, stream: trio.abc.Stream) -> bool:
+        if received.target == "/slow":
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+            await go_on.wait()
+            await stream.send_all(b"lf")
+        else:
+            await stream.send_all(answer())
+        return True
+
+    authority, other = Authority.make(), Authority.make("another")
+    path = tmp_path / "ca.crt"
+    path.write_bytes(authority.pem)
+    now = 0.0
+    clock = attrs.evolve(virtual_clock(), monotonic=lambda: now)
+    async with serving(handle, authority.server_context(tmp_path, "127.0.0.1")) as server:
+        endpoint = Endpoint(server=server.url, tls=TlsSettings(authorities=Pem(path=path)))
+        async with KubeClient(endpoint, clock=clock) as client, trio.open_nursery() as nursery:
+            got: list[bytes] = []
+
+            async def slow() -> None:
+                got.append(await client.get("/slow"))
+
+            nursery.start_soon(slow)
+            await server.wait_connections(1)
+            while not server.received:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            path.write_bytes(authority.pem + other.pem)
+            now = 61.0
+            assert await client.get("/x") == b"{}"
+            assert server.connections == 2
+            go_on.set()
+            await server.wait_connections(1)
+        assert got == [b"half"]
 
 
 async def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:

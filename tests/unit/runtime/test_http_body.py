@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_any_chunks_and_any_cuts(chunks: list[bytes], cuts: list[int], bare: boo
     wire = b"".join(b"%x%s%s\r\n" % (len(chunk), newline, chunk) for chunk in chunks) + b"0\r\n\r\n"
     places = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
     body = ChunkedBody()
-    assert fed(body, *(wire[a:b] for a, b in zip(places, places[1:], strict=False))) == b"".join(chunks)
+    assert fed(body, *(wire[a:b] for a, b in itertools.pairwise(places))) == b"".join(chunks)
     assert body.is_complete
 
 
@@ -50,7 +52,9 @@ def test_chunks_that_came_together_come_out_together() -> None:
     assert ChunkedBody().feed(b"1\r\na\r\n1\r\nb\r\n1\r\nc") == b"abc"
 
 
-@pytest.mark.parametrize("wire", [b"x\r\n", b"\r\n", b"-1\r\n", b"0x4\r\n", b"1" * 17 + b"\r\n", b"1" * 20_000, b"\xb2\r\n"])
+@pytest.mark.parametrize(
+    "wire", [b"x\r\n", b"\r\n", b"-1\r\n", b"0x4\r\n", b"1" * 17 + b"\r\n", b"1" * 20_000, b"\xb2\r\n"]
+)
 def test_what_is_no_size(wire: bytes) -> None:
     """A chunk has to say how long it is, in hexadecimal digits and within reason."""
     with pytest.raises(BrokenBody):

@@ -93,6 +93,14 @@ def test_items_that_look_like_others(style: str, size: int) -> None:
     assert found[1]["status"] == NESTED
 
 
+def test_a_trap_is_passed_by() -> None:
+    """One place that was inside of an item does not keep those behind it from being found."""
+    items = [widget("trap") | {"status": NESTED[:2]}, *(widget(f"w{number}") for number in range(20))]
+    found, _, _, early = read(written(items, "typed"), 1)
+    assert names(found) == names(items)
+    assert early == 20
+
+
 def test_many_traps_make_it_stop_trying() -> None:
     """A list in which nearly every place is a trap is read as a whole."""
     items = [widget(f"w{number}") | {"status": NESTED * 50} for number in range(20)]
