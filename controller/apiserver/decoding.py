@@ -16,7 +16,7 @@ from controller.apiserver.builtin import recorded
 from controller.apiserver.kinds import Endpoint, Kind
 from controller.apiserver.requests import JSON, YAML
 from controller.apiserver.schema.defaulting import drop_nulls, fill_defaults
-from controller.apiserver.schema.typed import Mismatch, Reader
+from controller.apiserver.schema.typed import Mismatch
 from controller.apiserver.schema.unknown import prune
 from controller.apiserver.status import (
     Cause,
@@ -168,9 +168,8 @@ def shape(
         if kind.custom:
             unknown = _shape_custom(value, endpoint, keep_nulls=keep_nulls)
         else:
-            reader = Reader(kind.kind, recorded.fields())
-            value = reader.read(value, version.schema)
-            unknown = reader.unknown
+            unknown: list[str] = []
+            value = recorded.reader_of(version.schema.reference).read(value, unknown)
     except Mismatch as mismatch:
         raise Undecodable(mismatch.message) from None
     value["kind"], value["apiVersion"] = kind.kind, endpoint.api_version
@@ -196,11 +195,9 @@ def _shape_custom(value: Object, endpoint: Endpoint, *, keep_nulls: bool) -> lis
 
 def read_metadata(value: Object) -> list[str]:
     """Bring `metadata` into its typed form; returns the fields it does not have."""
-    reader = Reader("ObjectMeta", recorded.fields())
+    unknown: list[str] = []
     given = value.get("metadata")
     if given is not None and not isinstance(given, dict):
-        found = {"list": "array", "str": "string", "bool": "bool"}.get(type(given).__name__, "number")
-        raise Mismatch(f"json: cannot unmarshal {found} into Go value of type v1.ObjectMeta")
-    metadata = reader.read(given or {}, recorded.object_meta())
-    value["metadata"] = metadata
-    return [f"metadata.{path}" for path in reader.unknown]
+        raise Mismatch(given, "v1.ObjectMeta")
+    value["metadata"] = recorded.reader_of(recorded.OBJECT_META).read(given or {}, unknown)
+    return [f"metadata.{path}" for path in unknown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +67,10 @@ class Widgets:
 
 @pytest.fixture(scope="session")
 def widget_group(server: Server) -> str:
-    return server.define(WIDGETS)
+    """The one definition of widgets that has a short name and a category: kubectl warns of names that are not unique."""
+    definition = copy.deepcopy(WIDGETS)
+    definition["spec"]["names"] |= {"shortNames": ["wd"], "categories": ["contract"]}
+    return server.define(definition)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ WIDGETS: Json = {
     "spec": {
         "group": "GROUP",
         "scope": "Namespaced",
-        "names": {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"], "categories": ["contract"]},
+        "names": {"plural": "widgets", "kind": "Widget"},
         "versions": [
             {
                 "name": "v1",

@@ -9,7 +9,11 @@ from typing import Any
 import msgspec
 
 from controller.apiserver.schema.node import PREFIX, Node
+from controller.apiserver.schema.typed import Reader, compile_reader
 from controller.apiserver.status import Object
+
+
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
 @functools.cache
@@ -50,5 +54,11 @@ def fields() -> dict[str, dict[str, Any]]:
     return found
 
 
+@functools.cache
+def reader_of(name: str) -> Reader:
+    """What reads values of a recorded type."""
+    return compile_reader(schema_of(name), fields())
+
+
 def object_meta() -> Node:
-    return schema_of("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+    return schema_of(OBJECT_META)

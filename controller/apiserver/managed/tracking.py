@@ -19,7 +19,6 @@ from controller.apiserver.managed.fieldset import FieldSet
 from controller.apiserver.metadata import Environment, timestamp
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.schema.node import Node
-from controller.apiserver.schema.typed import Reader
 from controller.apiserver.status import Object, Refused
 
 _NEVER_OWNED = fieldset.from_json(
@@ -133,7 +132,7 @@ def _blank(endpoint: Endpoint) -> Object:
         return {"apiVersion": endpoint.api_version, "kind": endpoint.kind.kind}
     key = id(endpoint.version)
     if key not in _BLANKS:
-        _BLANKS[key] = Reader("", recorded.fields()).read({}, endpoint.version.schema)
+        _BLANKS[key] = recorded.reader_of(endpoint.version.schema.reference).zero()
     return _BLANKS[key]
 
 

@@ -1,14 +1,15 @@
 """Reading an object as the typed kinds of the API server do: unknown fields go, wrong types end the request.
 
 A built-in kind is decoded into a structure and encoded again, which leaves traces: zeros vanish from some fields and
-appear in others, depending on how the structure declares them; quantities and times take their canonical form.
+appear in others, depending on how the structure declares them; quantities and times take their canonical form. Schemas
+are compiled into readers once, because every object that is written passes through here.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,168 +18,264 @@ from controller.apiserver.schema.formats import FORMATS
 from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.validation import type_name
 
-_GO_KINDS = {
-    "string": "string",
-    "integer": "number",
-    "number": "number",
-    "boolean": "bool",
-    "array": "array",
-    "object": "object",
-}
-_INDEX = re.compile(r"\[\d+\]")
-
-
-_ZEROS: tuple[Any, ...] = ("", 0, False, [], {}, None)
-_NOTHING_DECLARED: Mapping[str, Any] = {}
+_GO_KINDS = {"integer": "number", "boolean": "bool"}
 
 
 class Mismatch(Exception):
     """A value has a type that its field cannot take."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, value: Any, expected: str, *, text: str = "") -> None:
+        super().__init__()
+        self._value = value
+        self._expected = expected
+        self._text = text
+        self._path: list[str] = []
+        self._owner = ""
+
+    def within(self, field: str, owner: str) -> Mismatch:
+        """The same, seen from the structure around it."""
+        self._path.insert(0, field)
+        self._owner = self._owner or owner
+        return self
+
+    @property
+    def message(self) -> str:
+        if self._text:
+            return self._text
+        found = type_name(self._value)
+        found = _GO_KINDS.get(found, found)
+        if found == "number" and self._expected.startswith(("int", "float")):
+            found = f"number {self._value}"
+        where = f"Go struct field {self._owner}.{'.'.join(self._path)}" if self._path else "Go value"
+        return f"json: cannot unmarshal {found} into {where} of type {self._expected}"
+
+
+Unknown = list[str]
+Declared = Mapping[str, Mapping[str, Any]]
 
 
 class Reader:
-    """Reads one object; `owner` names its type in messages, `unknown` collects what nobody knows.
+    """Reads values of one type; this one takes them as they are."""
 
-    `declared` tells how the structures are declared, as it was recorded.
-    """
+    go = "interface {}"
 
-    def __init__(self, owner: str, declared: Mapping[str, Mapping[str, Any]]) -> None:
-        self._owner = owner
-        self._declared = declared
-        self.unknown: list[str] = []
-
-    def read(self, value: Any, node: Node, path: str = "") -> Any:
-        """The value as the structure would hold it; MISSING if it would hold nothing."""
-        if node.preserve_unknown or _is_raw(node):
-            return value
-        if _is_quantity(node):
-            return self._quantity(value, path)
-        if node.int_or_string:
-            return self._int_or_string(value, path)
-        match node.type:
-            case "object":
-                return self._map(value, node, path) if node.additional is not None else self._struct(value, node, path)
-            case "array":
-                return self._list(value, node, path)
-            case "":
-                return value
-        return self._scalar(value, node, path)
-
-    def _fail(self, value: Any, path: str, expected: str) -> Mismatch:
-        found = _GO_KINDS.get(type_name(value), "null")
-        if isinstance(value, int | float) and not isinstance(value, bool) and expected.startswith(("int", "float")):
-            found = f"number {value}"
-        where = _INDEX.sub("", path).removeprefix(".")
-        return Mismatch(f"json: cannot unmarshal {found} into Go struct field {self._owner}.{where} of type {expected}")
-
-    def _struct(self, value: Any, node: Node, path: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self._fail(value, path, _go_name(node))
-        outer, self._owner = self._owner, node.reference.rpartition(".")[2] or self._owner
-        found = self._fields(value, node, path)
-        self._owner = outer
-        return found
-
-    def _fields(self, value: dict[str, Any], node: Node, path: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        declared = self._declared.get(node.reference, _NOTHING_DECLARED)
-        for name, inner in value.items():
-            where = f"{path}.{name}" if path else name
-            schema = node.properties.get(name)
-            if schema is None:
-                self.unknown.append(where)
-            elif inner is not None:
-                read = self.read(inner, schema, where)
-                if read is not MISSING and not (read in _ZEROS and _way(declared, name) == "o"):
-                    found[name] = read
-        for name, schema in node.properties.items():
-            if name not in found:
-                filler = self._filler(schema, _way(declared, name), f"{path}.{name}")
-                if filler is not MISSING:
-                    found[name] = filler
-        return found
-
-    def _filler(self, node: Node, way: str, path: str) -> Any:
-        """What stands in a field that nobody set."""
-        if node.default not in (MISSING, {}, None, "", 0):
-            return node.default
-        return self._zero(node, path) if way == "w" else MISSING
-
-    def _map(self, value: Any, node: Node, path: str) -> dict[str, Any]:
-        inner = node.additional
-        assert inner is not None
-        if not isinstance(value, dict):
-            raise self._fail(value, path, f"map[string]{_go_name(inner)}")
-        found: dict[str, Any] = {}
-        for name, entry in value.items():
-            where = path if inner.type in ("string", "integer", "boolean") else f"{path}.{name}"
-            found[name] = self._zero(inner) if entry is None else self.read(entry, inner, where)
-        return found
-
-    def _list(self, value: Any, node: Node, path: str) -> list[Any]:
-        if not isinstance(value, list):
-            raise self._fail(value, path, f"[]{_go_name(node.items) if node.items else 'interface {}'}")
-        if node.items is None:
-            return value
-        items = node.items
-        return [
-            self._zero(items) if entry is None else self.read(entry, items, f"{path}[{index}]")
-            for index, entry in enumerate(value)
-        ]
-
-    def _zero(self, node: Node, path: str = "") -> Any:
-        if _is_quantity(node):
-            return "0"
-        if node.int_or_string:
-            return 0
-        match node.type:
-            case "string":
-                return None if node.raw.get("format") == "date-time" else ""
-            case "integer" | "number":
-                return 0
-            case "boolean":
-                return False
-            case "object" if node.additional is None and not _is_raw(node):
-                return self._struct({}, node, path)
-        return None
-
-    def _scalar(self, value: Any, node: Node, path: str) -> Any:
-        form = node.raw.get("format", "")
-        found = type_name(value)
-        match node.type:
-            case "string" if found == "string":
-                if form == "byte" and not FORMATS["byte"](value):
-                    raise Mismatch("illegal base64 data at input byte 0")
-                if form == "date-time":
-                    return _time(value, fractions=node.reference.endswith("MicroTime"))
-                return value
-            case "boolean" if found == "boolean":
-                return value
-            case "integer" if found == "integer" or (found == "number" and value == int(value)):
-                return int(value)
-            case "number" if found in ("integer", "number"):
-                return value
-        names = {"boolean": "bool", "integer": form or "int64", "number": "float64"}
-        raise self._fail(value, path, names.get(node.type, "string"))
-
-    def _int_or_string(self, value: Any, path: str) -> Any:
-        if type_name(value) not in ("integer", "string"):
-            raise self._fail(value, path, "int32" if type_name(value) == "number" else "string")
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        """The value as the structure would hold it; the paths of fields that nobody knows are added to `unknown`."""
+        del unknown
         return value
 
-    def _quantity(self, value: Any, path: str) -> str:
+    def zero(self) -> Any:
+        """What a field holds that nobody set."""
+        return None
+
+
+class _String(Reader):
+    go = "string"
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) is not str:
+            raise Mismatch(value, "string")
+        return value
+
+    def zero(self) -> Any:
+        return ""
+
+
+class _Bytes(_String):
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if not FORMATS["byte"](super().read(value, unknown)):
+            raise Mismatch(value, "", text="illegal base64 data at input byte 0")
+        return value
+
+
+class _Time(_String):
+    def __init__(self, *, fractions: bool) -> None:
+        self._fractions = fractions
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        return _time(super().read(value, unknown), fractions=self._fractions)
+
+    def zero(self) -> Any:
+        return None
+
+
+class _Number(Reader):
+    def __init__(self, go: str) -> None:
+        self.go = go
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) is int:
+            return value
+        if type(value) is float:
+            if self.go == "float64":
+                return value
+            if value.is_integer():
+                return int(value)
+        raise Mismatch(value, self.go)
+
+    def zero(self) -> Any:
+        return 0
+
+
+class _Boolean(Reader):
+    go = "bool"
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) is not bool:
+            raise Mismatch(value, "bool")
+        return value
+
+    def zero(self) -> Any:
+        return False
+
+
+class _IntOrString(Reader):
+    go = "intstr.IntOrString"
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) not in (int, str):
+            raise Mismatch(value, "int32" if isinstance(value, float) else "string")
+        return value
+
+    def zero(self) -> Any:
+        return 0
+
+
+class _Quantity(Reader):
+    go = "resource.Quantity"
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self._fail(value, path, "resource.Quantity")
+            raise Mismatch(value, self.go)
         number = parse_quantity(str(value))
         if number is None:
-            raise Mismatch(
-                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-            )
+            text = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+            raise Mismatch(value, "", text=text)
         return canonical_quantity(str(value), number)
+
+    def zero(self) -> Any:
+        return "0"
+
+
+class _List(Reader):
+    def __init__(self, items: Reader) -> None:
+        self._items = items
+        self.go = f"[]{items.go}"
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) is not list:
+            raise Mismatch(value, self.go)
+        found: list[Any] = []
+        for index, entry in enumerate(value):
+            before = len(unknown)
+            found.append(self._items.zero() if entry is None else self._items.read(entry, unknown))
+            if len(unknown) > before:
+                unknown[before:] = [f"[{index}].{path}" for path in unknown[before:]]
+        return found
+
+
+class _Map(Reader):
+    def __init__(self, values: Reader) -> None:
+        self._values = values
+        self.go = f"map[string]{values.go}"
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) is not dict:
+            raise Mismatch(value, self.go)
+        found: dict[str, Any] = {}
+        for name, entry in value.items():
+            before = len(unknown)
+            found[name] = self._values.zero() if entry is None else self._values.read(entry, unknown)
+            if len(unknown) > before:
+                unknown[before:] = [f"{name}.{path}" for path in unknown[before:]]
+        return found
+
+
+class Structure(Reader):
+    """Reads a structure; its fields are compiled when the first value comes, because structures may contain themselves."""
+
+    def __init__(self, node: Node, declared: Declared, compiled: dict[str, Reader]) -> None:
+        self._node = node
+        self._declared = declared
+        self._compiled = compiled
+        self._fields: dict[str, tuple[Reader, bool]] | None = None
+        self._fillers: list[tuple[str, Callable[[], Any]]] = []
+        self.go = node.reference.rpartition(".")[2] or "struct"
+
+    def _compile(self) -> dict[str, tuple[Reader, bool]]:
+        fields: dict[str, tuple[Reader, bool]] = {}
+        ways = self._declared.get(self._node.reference, {})
+        for name, node in self._node.properties.items():
+            reader = _compile(node, self._declared, self._compiled)
+            way = ways[name][1] if name in ways else "p"
+            fields[name] = (reader, way == "o")
+            if node.default not in (MISSING, {}, None, "", 0):
+                self._fillers.append((name, lambda default=node.default: default))  # type: ignore[misc]  # bound now
+            elif way == "w":
+                self._fillers.append((name, reader.zero))
+        self._fields = fields
+        return fields
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        if type(value) is not dict:
+            raise Mismatch(value, self.go)
+        fields = self._fields or self._compile()
+        found: dict[str, Any] = {}
+        for name, entry in value.items():
+            field = fields.get(name)
+            if field is None:
+                unknown.append(name)
+            elif entry is not None:
+                reader, leaves_out_zero = field
+                before = len(unknown)
+                try:
+                    read = reader.read(entry, unknown)
+                except Mismatch as mismatch:
+                    raise mismatch.within(name, self.go) from None
+                if len(unknown) > before:
+                    unknown[before:] = [f"{name}{'' if path[0] == '[' else '.'}{path}" for path in unknown[before:]]
+                if read or not leaves_out_zero:
+                    found[name] = read
+        for name, fill in self._fillers:
+            if name not in found:
+                found[name] = fill()
+        return found
+
+    def zero(self) -> Any:
+        return self.read({}, [])
+
+
+def compile_reader(node: Node, declared: Declared) -> Reader:
+    """The reader of a schema; `declared` tells how its structures are declared, as it was recorded."""
+    return _compile(node, declared, {})
+
+
+def _compile(node: Node, declared: Declared, compiled: dict[str, Reader]) -> Reader:
+    raw, form = node.raw, node.raw.get("format", "")
+    if [branch.get("type") for branch in raw.get("oneOf", ())] == ["string", "number"]:
+        return _Quantity()
+    if node.int_or_string:
+        return _IntOrString()
+    match node.type:
+        case "string" if form == "date-time":
+            return _Time(fractions=node.reference.endswith("MicroTime"))
+        case "string":
+            return _Bytes() if form == "byte" else _String()
+        case "integer":
+            return _Number(form or "int64")
+        case "number":
+            return _Number("float64")
+        case "boolean":
+            return _Boolean()
+        case "array" if node.items is not None:
+            return _List(_compile(node.items, declared, compiled))
+        case "object" if node.additional is not None:
+            return _Map(_compile(node.additional, declared, compiled))
+        case "object" if "properties" in raw:
+            if node.reference not in compiled:
+                compiled[node.reference] = Structure(node, declared, compiled)
+            return compiled[node.reference]
+    return Reader()
 
 
 def _time(text: str, *, fractions: bool) -> str:
@@ -186,11 +283,11 @@ def _time(text: str, *, fractions: bool) -> str:
     if not text:
         return text
     if not FORMATS["date-time"](text):
-        raise Mismatch(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"')
+        why = f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+        raise Mismatch(text, "", text=why)
     if fractions and not re.search(r"\.\d{6}", text):
-        raise Mismatch(
-            f'parsing time "{text}" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "{text[19:]}" as ".000000"'
-        )
+        why = f'parsing time "{text}" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "{text[19:]}" as ".000000"'
+        raise Mismatch(text, "", text=why)
     moment = dt.datetime.fromisoformat(text.replace(",", ".")).astimezone(dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if fractions else "%Y-%m-%dT%H:%M:%SZ")
 
@@ -210,32 +307,3 @@ def canonical_quantity(text: str, number: Decimal) -> str:
         if scaled == int(scaled):
             return f"{int(scaled)}{f'e{power}' if exponents and power else '' if exponents else suffix}"
     return f"{int((number * 10**9).to_integral_value())}n"
-
-
-def _is_quantity(node: Node) -> bool:
-    return [branch.get("type") for branch in node.raw.get("oneOf", ())] == ["string", "number"]
-
-
-def _is_raw(node: Node) -> bool:
-    """Structures that may hold anything, such as a recorded set of fields."""
-    raw = node.raw
-    return node.type == "object" and "properties" not in raw and "additionalProperties" not in raw
-
-
-def _way(declared: Mapping[str, Any], name: str) -> str:
-    return str(declared.get(name, "  p")[1])
-
-
-def _go_name(node: Node) -> str:
-    match node.type:
-        case "string":
-            return "string"
-        case "boolean":
-            return "bool"
-        case "integer":
-            return str(node.raw.get("format") or "int64")
-        case "array":
-            return "[]" + (_go_name(node.items) if node.items else "interface {}")
-        case "object" if node.additional is not None:
-            return f"map[string]{_go_name(node.additional)}"
-    return "struct"
