@@ -12,8 +12,12 @@ agree:
 * An *observer* counts the whole duration from the moment at which it first **saw** that version of the record. It can
   only have seen it after it was written, so an observer always waits longer than the holder claims.
 
-A record whose time was over by more than a minute at first sight, on the wall clock, is taken at once: that assumes
-only that clocks agree within a minute, and saves a first start from waiting for a replica that was gone long before.
+The first record that a claimant sees at all is taken at once if its time was over by more than a minute, on the wall
+clock: that assumes only that clocks agree within a minute, and saves a start from waiting for a replica that was gone
+long before.
+
+A Lease that was deleted is nobody's: its holder stops at once, and who knows of another holder lets that one's time
+pass before making the Lease anew.
 
 Every method takes `now`; the shell performs the step that `next_step` names, and reports what came of it.
 """
@@ -109,33 +113,42 @@ class LeaseClaim:
     def next_step(self, now: float) -> Step:
         if now < self._pause_until:
             return Wait(self._pause_until)
-        if self._missing:
-            return Create()
         record = self._record
+        if self._missing:
+            if record is None or not self._is_others(record, now):
+                return Create()
+            self._missing, self._fresh = False, False
+            return Wait(self._look_again(record, now))
         if record is None or not self._fresh:
             return Read()
         if record.holder == self.params.claimant:
             # Not ours yet, but in our name: this process was started again, and goes on at once.
             return Renew(record) if now >= self._renew_at else Wait(self._renew_at)
-        if record.holder is None or now >= self._expiry(record):
+        if not self._is_others(record, now):
             return Acquire(record)
         self._fresh = False  # read again, because it may have been renewed or given up meanwhile
-        # Often enough that a Lease that is given up is taken over within two seconds of thirty.
-        return Wait(min(self._expiry(record), now + self.params.duration / 20))
+        return Wait(self._look_again(record, now))
 
-    def _expiry(self, record: LeaseRecord) -> float:
-        return self._seen + record.duration
+    def _is_others(self, record: LeaseRecord, now: float) -> bool:
+        """Whether somebody else holds the Lease, as far as this record tells."""
+        return record.holder not in (None, self.params.claimant) and now < self._seen + record.duration
+
+    def _look_again(self, record: LeaseRecord, now: float) -> float:
+        # Often enough that a Lease that is given up is taken over within two seconds of thirty.
+        return min(self._seen + record.duration, now + self.params.duration / 20)
 
     def read(self, record: LeaseRecord, now: float, wall: dt.datetime) -> None:
         """Note the Lease as it was just read."""
         self._missing = False
         self._pause_until = -math.inf
+        if record.holder not in (None, self.params.claimant):
+            self._conflicts = 0  # the race is over
         if not self._conflicts:  # reading is no progress where writing is what fails
             self._backoff.reset()
-        if self._record is None or record.version != self._record.version:
+        if self._record is None:
+            self._seen = -math.inf if _is_long_over(record, wall) else now
+        elif record.version != self._record.version:
             self._seen = now
-            if record.renewed is not None and (wall - record.renewed).total_seconds() > record.duration + LONG_OVER:
-                self._seen = -math.inf
         if record.holder != self.params.claimant:
             self._held_until = -math.inf
         self._record, self._fresh = record, True
@@ -153,12 +166,15 @@ class LeaseClaim:
         self._held_until = sent + self.params.duration - self.margin
         self._renew_at = sent + self.params.duration / 3 * (0.9 + self.jitter() / 5)
 
-    def vacated(self) -> None:
-        """Note that the claim was given up, or is not worth anything any more."""
+    def vacated(self, record: LeaseRecord | None = None) -> None:
+        """Note that the claim was given up, with the Lease as it is then, or is not worth anything any more."""
+        self._record = record or self._record
         self._held_until, self._fresh = -math.inf, False
 
     def failed(self, error: KubernetesError, now: float) -> None:
-        """Note that a step failed. No failure ends the claim before its time, and none is final."""
+        """Note that a step failed. Only the Lease's absence ends the claim before its time, and nothing is final."""
+        if isinstance(error, Absent):
+            self._held_until = -math.inf
         match error:
             case Absent() if self.params.create:
                 self._missing = True
@@ -176,3 +192,7 @@ class LeaseClaim:
                 self._pause_until = now + REFUSED_PAUSE
             case _:
                 self._pause_until = now + max(self._backoff.next(), error.retry_after or 0.0)
+
+
+def _is_long_over(record: LeaseRecord, wall: dt.datetime) -> bool:
+    return record.renewed is not None and (wall - record.renewed).total_seconds() > record.duration + LONG_OVER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import attrs
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from controller.runtime.errors import Garbled
 
 Json: TypeAlias = dict[str, Any]
+Time: TypeAlias = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 API_VERSION = "coordination.k8s.io/v1"
 
 
@@ -30,6 +31,11 @@ class LeaseParams:
     create: bool = True  # whether to make the Lease where there is none
 
     @property
+    def request_seconds(self) -> float:
+        """A request that takes longer is given up and made again; short enough for three attempts in a claim."""
+        return max(1.0, self.duration / 5)
+
+    @property
     def collection(self) -> str:
         return f"/apis/{API_VERSION}/namespaces/{self.namespace}/leases"
 
@@ -41,8 +47,7 @@ class LeaseParams:
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
-    acquire_time: dt.datetime | None = None
-    renew_time: dt.datetime | None = None
+    renew_time: Time | None = None
     lease_transitions: int | None = None
 
 
@@ -74,7 +79,7 @@ def parse_lease(raw: bytes) -> LeaseRecord:
     """
     try:
         lease = msgspec.json.decode(raw, type=_Lease)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Garbled(f"reading a lease: {error}") from error
     if not lease.metadata.resource_version:
         raise Garbled("reading a lease: it has no resourceVersion", reason="no_rv")

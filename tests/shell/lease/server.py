@@ -13,15 +13,16 @@ import trio
 from controller.runtime.clock import Clock
 from controller.runtime.errors import Absent, Conflicted, KubernetesError, Unavailable
 from controller.runtime.lease import LeaseClaim
-from controller.runtime.lease_keeper import APPLY, LeaseKeeper
+from controller.runtime.lease_keeper import APPLY, LeaseApi, LeaseKeeper
+from controller.runtime.lease_metrics import LeaseMetrics
 from controller.runtime.lease_wire import LeaseParams
 
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-def clock(skew: float = 0.0) -> Clock:
+def clock(skew: float = 0.0, suspended: Callable[[], float] = lambda: 0.0) -> Clock:
     """Trio's clock as the time of day, off by `skew` seconds."""
-    return Clock(trio.current_time, lambda: EPOCH + dt.timedelta(seconds=trio.current_time() + skew))
+    return Clock(trio.current_time, lambda: EPOCH + dt.timedelta(seconds=trio.current_time() + skew), suspended)
 
 
 @attrs.define(eq=False)
@@ -98,8 +99,16 @@ def params(claimant: str, **more: Any) -> LeaseParams:
     return LeaseParams(namespace="ns", name="lease", claimant=claimant, field_manager="policy-controller", **more)
 
 
-def keeper(server: Server, claimant: str, *, skew: float = 0.0, **more: Any) -> LeaseKeeper:
-    return LeaseKeeper(server, LeaseClaim(params(claimant, **more), lambda: 0.5), clock(skew))
+def keeper(
+    server: LeaseApi,
+    claimant: str,
+    *,
+    skew: float = 0.0,
+    suspended: Callable[[], float] = lambda: 0.0,
+    metrics: LeaseMetrics | None = None,
+    **more: Any,
+) -> LeaseKeeper:
+    return LeaseKeeper(server, LeaseClaim(params(claimant, **more), lambda: 0.5), clock(skew, suspended), metrics)
 
 
 def down(_: str) -> KubernetesError:
