@@ -635,6 +635,37 @@ async def test_through_a_proxy(tmp_path: Path) -> None:
         assert received.header("proxy-authorization") == "Basic amFuZTpzZWNyZXQ="
 
 
+@pytest.mark.parametrize("proxy", ["ftp://p:1", "nonsense"])
+async def test_proxies_that_cannot_be_used(proxy: str) -> None:
+    """A proxy that makes no sense is said to when the client is made."""
+    with pytest.raises(BadConfiguration, match="cannot be used"):
+        client_for("http://127.0.0.1:1", proxy=proxy)
+
+
+async def test_connecting_takes_too_long(autojump_clock: trio.testing.MockClock) -> None:
+    """A library's own time limits are told like ours."""
+
+    class Unreachable(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, _request: httpx.Request) -> httpx.Response:
+            raise error
+
+    for error in (httpx.ConnectTimeout("x"), httpx.WriteTimeout("x")):
+        client = KubeClient(Endpoint(server="http://api"), clock=virtual_clock(), http=lambda: Http.over(Unreachable()))
+        with pytest.raises(Unavailable) as caught:
+            await client.get("/x")
+        assert caught.value.reason == "timeout"
+
+
+async def test_a_watch_with_headers_that_make_no_sense() -> None:
+    """A body that cannot be told from what follows it is no body."""
+    response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"
+    async with serving(always(response)) as server, client_for(server.url) as client:
+        with pytest.raises(Unavailable) as caught:
+            async with client.watch("/x", {}, idle=5):
+                pass
+    assert caught.value.reason == "lost"
+
+
 async def test_warnings_are_logged_once() -> None:
     """What the server warns of is said once, however often it does."""
     output = io.StringIO()
