@@ -645,12 +645,16 @@ async def test_proxies_that_cannot_be_used(proxy: str) -> None:
 async def test_connecting_takes_too_long(autojump_clock: trio.testing.MockClock) -> None:
     """A library's own time limits are told like ours."""
 
+    @attrs.define
     class Unreachable(httpx.AsyncBaseTransport):
+        error: Exception
+
         async def handle_async_request(self, _request: httpx.Request) -> httpx.Response:
-            raise error
+            raise self.error
 
     for error in (httpx.ConnectTimeout("x"), httpx.WriteTimeout("x")):
-        client = KubeClient(Endpoint(server="http://api"), clock=virtual_clock(), http=lambda: Http.over(Unreachable()))
+        http = Http.over(Unreachable(error))
+        client = KubeClient(Endpoint(server="http://api"), clock=virtual_clock(), http=lambda http=http: http)  # type: ignore[misc]
         with pytest.raises(Unavailable) as caught:
             await client.get("/x")
         assert caught.value.reason == "timeout"
