@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, ClassVar, TypeAlias
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpclib.const import Cardinality, Handler, Status
 
@@ -106,7 +107,28 @@ class Reflection:
 
 def _set_files(response: Response, file: FileDescriptor) -> None:
     for each in _with_imports(file, set()):
-        response.file_descriptor_response.file_descriptor_proto.append(each.serialized_pb)
+        response.file_descriptor_response.file_descriptor_proto.append(_with_json_names(each))
+
+
+def _with_json_names(file: FileDescriptor) -> bytes:
+    """The file's definition. protoc leaves JSON names out of generated code, and clients print what they are given."""
+    proto = FileDescriptorProto.FromString(file.serialized_pb)
+    _name_fields(proto.extension, file.extensions_by_name)
+    for message in proto.message_type:
+        _name_all_fields(message, file.message_types_by_name[message.name])
+    return proto.SerializeToString()
+
+
+def _name_all_fields(proto: DescriptorProto, message: Descriptor) -> None:
+    _name_fields(proto.field, message.fields_by_name)
+    _name_fields(proto.extension, message.extensions_by_name)
+    for nested in proto.nested_type:
+        _name_all_fields(nested, message.nested_types_by_name[nested.name])
+
+
+def _name_fields(protos: Iterable[FieldDescriptorProto], fields: Mapping[str, FieldDescriptor]) -> None:
+    for proto in protos:
+        proto.json_name = fields[proto.name].json_name
 
 
 def _with_imports(file: FileDescriptor, seen: set[str]) -> Iterator[FileDescriptor]:

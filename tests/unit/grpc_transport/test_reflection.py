@@ -65,6 +65,28 @@ def test_files_come_with_all_they_need(version: ModuleType, symbol: str) -> None
     assert files(ask(version, file_containing_symbol=symbol)) == ["top.proto", "middle.proto", "base.proto"]
 
 
+def test_fields_have_their_json_names() -> None:
+    """Nested ones and extensions too: generated code lacks them, and a client would print `a_b` instead of `aB`."""
+    found = DescriptorPool()
+    file = descriptor_pb2.FileDescriptorProto(name="names.proto", package="p", syntax="proto2")
+    outer = file.message_type.add(name="Outer")
+    outer.extension_range.add(start=100, end=200)
+    outer.field.add(name="an_outer", number=1, label=1, type=9)
+    outer.field.add(name="by_hand", number=2, label=1, type=9, json_name="own")
+    outer.nested_type.add(name="Inner").field.add(name="an_inner", number=1, label=1, type=9)
+    outer.extension.add(name="a_scoped", extendee=".p.Outer", number=101, label=1, type=9)
+    file.extension.add(name="an_extra", extendee=".p.Outer", number=100, label=1, type=9)
+    found.Add(file)
+
+    response = Reflection(v1, [], found).answer(v1.ServerReflectionRequest(file_by_filename="names.proto"))
+    served = descriptor_pb2.FileDescriptorProto.FromString(response.file_descriptor_response.file_descriptor_proto[0])
+
+    message = served.message_type[0]
+    assert [field.json_name for field in message.field] == ["anOuter", "own"]
+    assert [field.json_name for field in message.nested_type[0].field] == ["anInner"]
+    assert [field.json_name for field in (*served.extension, *message.extension)] == ["anExtra", "aScoped"]
+
+
 def test_files_by_name_and_by_extension(version: Any) -> None:
     """A file is also found by its name, and by an extension that it declares."""
     extension = version.ExtensionRequest(containing_type="p.Base", extension_number=150)
