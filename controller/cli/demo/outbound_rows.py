@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from controller.cli.demo.rows import Row, ip_text, match_text, metadata_text, seconds
+from controller.cli.demo.rows import Row, ip_text, match_text, metadata_text, rpc_text, seconds
 from controller.grpc.gen.linkerd import outbound_pb2 as pb
 from controller.grpc.gen.linkerd import tls_route_pb2
 
@@ -39,10 +39,12 @@ def _outbound(policy: pb.OutboundPolicy) -> Iterator[Row]:
             yield from _http("HTTP/2", protocol.http2.routes)
         case "opaque":
             yield from _opaque("TCP", protocol.opaque.routes)
+        case "grpc":
+            yield from _grpc(protocol.grpc.routes)
         case "tls":
             yield from _tls(protocol.tls.routes)
-        case other:
-            yield Row("protocol", str(other))
+        case _:
+            yield Row("protocol", "none that is known here")
 
 
 def _http(what: str, routes: Iterable[pb.HttpRoute]) -> Iterator[Row]:
@@ -50,8 +52,23 @@ def _http(what: str, routes: Iterable[pb.HttpRoute]) -> Iterator[Row]:
         for rule in route.rules:
             matches = ", ".join(map(match_text, rule.matches))
             yield Row(what, f"{matches} → {_fate(rule.filters, rule.backends)}", _decided(route))
-            if rule.timeouts.HasField("request"):
-                yield Row("  timeout", f"{seconds(rule.timeouts.request)} for a request", _decided(route))
+            yield from _patience(rule, _decided(route))
+
+
+def _grpc(routes: Iterable[pb.GrpcRoute]) -> Iterator[Row]:
+    for route in routes:
+        for rule in route.rules:
+            matches = ", ".join(map(rpc_text, rule.matches))
+            yield Row("gRPC", f"{matches} → {_fate(rule.filters, rule.backends)}", _decided(route))
+            yield from _patience(rule, _decided(route))
+
+
+def _patience(rule: pb.HttpRoute.Rule | pb.GrpcRoute.Rule, decided: str) -> Iterator[Row]:
+    for what, name in (("request", "a request"), ("response", "a response"), ("idle", "silence")):
+        if rule.timeouts.HasField(what):
+            yield Row("  timeout", f"{seconds(getattr(rule.timeouts, what))} for {name}", decided)
+    if rule.HasField("retry"):
+        yield Row("  retries", f"{rule.retry.max_retries} at most", decided)
 
 
 def _opaque(what: str, routes: Iterable[pb.OpaqueRoute]) -> Iterator[Row]:
@@ -71,7 +88,7 @@ def _server_name(match: tls_route_pb2.SniMatch) -> str:
     return match.exact or ".".join(["*", *reversed(match.suffix.reverse_labels)])
 
 
-def _decided(route: pb.HttpRoute | pb.OpaqueRoute | pb.TlsRoute) -> str:
+def _decided(route: pb.HttpRoute | pb.GrpcRoute | pb.OpaqueRoute | pb.TlsRoute) -> str:
     return f"default route {route.metadata.default}" if route.metadata.default else metadata_text(route.metadata)
 
 

@@ -9,11 +9,12 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
 
 import attrs
 from google.protobuf.duration_pb2 import Duration
 
-from controller.grpc.gen.linkerd import http_route_pb2, inbound_pb2, meta_pb2, net_pb2
+from controller.grpc.gen.linkerd import grpc_route_pb2, http_route_pb2, inbound_pb2, meta_pb2, net_pb2
 from controller.grpc.gen.linkerd.http_types_pb2 import HttpMethod
 from controller.k8s.kinds import WATCHED
 
@@ -50,36 +51,46 @@ def _inbound(server: inbound_pb2.Server) -> Iterator[Row]:
         yield from _clients("may call", server.authorizations)
     else:
         yield Row("may call", "nobody", "no policy lets anybody in")
-    for route in _routes(server.protocol):
+    for route, matches in _routes(server.protocol):
         name = metadata_text(route.metadata)
         if name != "default":
-            paths = ", ".join(match_text(match) for rule in route.rules for match in rule.matches)
-            yield Row("route", paths, f"{name} route" if route.metadata.default else name)
+            yield Row("route", ", ".join(matches), f"{name} route" if route.metadata.default else name)
             yield from _clients("  also", route.authorizations)  # beside those who may call the server as such
+    yield from _limit(server.protocol)
+
+
+_PROTOCOLS = {"http1": "HTTP/1", "http2": "HTTP/2", "grpc": "gRPC", "tls": "TLS", "opaque": "opaque"}
+Route: TypeAlias = inbound_pb2.HttpRoute | inbound_pb2.GrpcRoute
 
 
 def _protocol(protocol: inbound_pb2.ProxyProtocol) -> str:
-    match protocol.WhichOneof("kind"):
-        case "detect":
-            return f"found out from the first bytes ({seconds(protocol.detect.timeout)} at most)"
-        case "http1":
-            return "HTTP/1"
-        case "http2":
-            return "HTTP/2"
-        case other:
-            return str(other)
+    kind = protocol.WhichOneof("kind") or ""
+    if kind == "detect":
+        return f"found out from the first bytes ({seconds(protocol.detect.timeout)} at most)"
+    return _PROTOCOLS.get(kind, kind)
 
 
-def _routes(protocol: inbound_pb2.ProxyProtocol) -> Iterable[inbound_pb2.HttpRoute]:
-    match protocol.WhichOneof("kind"):
-        case "detect":
-            return protocol.detect.http_routes
-        case "http1":
-            return protocol.http1.routes
-        case "http2":
-            return protocol.http2.routes
-        case _:
-            return ()
+def _routes(protocol: inbound_pb2.ProxyProtocol) -> Iterator[tuple[Route, list[str]]]:
+    for http in (*protocol.detect.http_routes, *protocol.http1.routes, *protocol.http2.routes):  # of one, if any
+        yield http, [match_text(match) for rule in http.rules for match in rule.matches]
+    for grpc in protocol.grpc.routes:
+        yield grpc, [rpc_text(match) for rule in grpc.rules for match in rule.matches]
+
+
+def _limit(protocol: inbound_pb2.ProxyProtocol) -> Iterator[Row]:
+    for limit in (
+        protocol.detect.http_local_rate_limit,
+        protocol.http1.local_rate_limit,
+        protocol.http2.local_rate_limit,
+    ):
+        name = metadata_text(limit.metadata)
+        if limit.HasField("total"):
+            yield Row("limit", f"{limit.total.requestsPerSecond} requests/s in all", name)
+        if limit.HasField("identity"):
+            yield Row("limit", f"{limit.identity.requestsPerSecond} requests/s of a client", name)
+        for override in limit.overrides:
+            who = ", ".join(_identity(identity.name) for identity in override.clients.identities)
+            yield Row("limit", f"{override.limit.requestsPerSecond} requests/s of {who}", name)
 
 
 def _clients(what: str, authorizations: Iterable[inbound_pb2.Authz]) -> Iterator[Row]:
@@ -136,6 +147,11 @@ def match_text(match: http_route_pb2.HttpRouteMatch) -> str:
     method = match.method
     name = method.unregistered or HttpMethod.Registered.Name(method.registered)
     return f"{name} {text}"
+
+
+def rpc_text(match: grpc_route_pb2.GrpcRouteMatch) -> str:
+    """Return which calls a match is for."""
+    return f"{match.rpc.service or '*'}/{match.rpc.method or '*'}"
 
 
 def network_text(network: net_pb2.IPNetwork) -> str:
