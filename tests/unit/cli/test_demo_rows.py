@@ -144,8 +144,8 @@ FORWARD = to("e", "forward { addr { ip {ipv4: 16909060} port: 5 } }")
 FAILING = "filters { failure_injector { status: 500 } }"
 FORBIDDEN = "rules { filters { forbidden {} } }"
 SNIS = "snis {exact: 'a.b'} snis {suffix {reverse_labels: 'c' reverse_labels: 'd'}}"
-ANY_PATH = "matches { path {prefix: '/'} }"
 FIRST = f"backends {{ first_available {{ backends {{ {to('a')} }} }} }}"
+TO_FIRST = f"rules {{ matches {{ path {{prefix: '/'}} }} {FIRST} }}"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,7 @@ def test_how_long_and_how_often() -> None:
     ("protocol", "rows"),
     [
         (
-            f"detect {{ http1 {{ routes {{ {DEFAULT} rules {{ {ANY_PATH} {FIRST} }} }} }}"
-            + f"opaque {{ routes {{ {DEFAULT} {FORBIDDEN} }} }} }}",
+            f"detect {{ http1 {{ routes {{ {DEFAULT} {TO_FIRST} }} }} opaque {{ routes {{ {DEFAULT} {FORBIDDEN} }} }} }}",
             [Row("HTTP", "/* → a:1", "default route d"), Row("other TCP", "→ refused", "default route d")],
         ),
         (
