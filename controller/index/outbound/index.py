@@ -51,6 +51,8 @@ from controller.index.parse.destinations import NO_SETTINGS
 from controller.index.parse.parents import ParentKey, ParentKind
 from controller.k8s.events import Event
 
+MAX_RECENT = 1_024  # ports of existing parents that were asked about and are not watched; about 2 KB each
+
 
 @attrs.frozen
 class OutboundStatistics:
@@ -71,11 +73,14 @@ class OutboundIndex:
         self._world = OutboundWorld(config)
         self._watched: dict[OutboundTarget, WatchedTarget] = {}
         self._entries: dict[ParentKey, dict[int, Entry]] = {}  # by port
+        self._recent: dict[PortKey, Entry] = {}
         self._loose = LooseTargets()
 
     def apply(self, events: Sequence[Event]) -> frozenset[OutboundTarget]:
         """Take events in; return the watched targets whose answer changed, and those that ended."""
         marks = self._world.apply(events)
+        if marks:
+            self._recent.clear()
         changed = {watched.target for watched in self._suspects(marks) if self._moved(watched)}
         for entry in self._marked(marks):
             changed.update(entry.refresh(self._world.state(entry.key), self._world.routes(entry.key)))
@@ -113,10 +118,10 @@ class OutboundIndex:
         return self._watched[target].answer
 
     def lookup(self, target: OutboundTarget) -> Answer[OutboundAnswer] | None:
-        """The answer as of now, with nothing kept."""
+        """The answer as of now. Nothing is kept for the target."""
         match self._world.place(target):
             case PortKey() as key:
-                entry = self._entries.get(key.parent, {}).get(key.port) or self._new_entry(key)
+                entry = self._entries.get(key.parent, {}).get(key.port) or self._passing_entry(key)
                 return answer_at(target, entry.answer(target.source_namespace))
             case place:
                 return None if place is None else Answer(place)
@@ -151,6 +156,17 @@ class OutboundIndex:
         entry = ports.get(key.port)
         if entry is None:
             entry = ports[key.port] = self._new_entry(key)
+        return entry
+
+    def _passing_entry(self, key: PortKey) -> Entry:
+        """An entry that nobody watches; until anything changes, whoever asks next finds it again with its answers."""
+        entry = self._recent.get(key)
+        if entry is None:
+            entry = self._new_entry(key)
+            if self._world.state(key) is not None:  # anybody can ask for any number of names that mean nothing
+                if len(self._recent) >= MAX_RECENT:
+                    self._recent.clear()
+                self._recent[key] = entry
         return entry
 
     def _new_entry(self, key: PortKey) -> Entry:

@@ -51,6 +51,9 @@ class Marks:
     # Services and EgressNetworks that have come or gone.
     backends: set[ParentKey] = attrs.field(factory=set[ParentKey], init=False)
 
+    def __bool__(self) -> bool:
+        return bool(self.ports or self.addresses or self.callers or self.backends)
+
 
 class OutboundWorld:
     """The tables, and what they say together."""
