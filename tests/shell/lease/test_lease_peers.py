@@ -54,8 +54,8 @@ async def test_client_go_and_we_take_turns(skew: float, autojump_clock: MockCloc
     async with running(theirs, ours):
         await trio.sleep(120)
         assert (theirs.is_held(), ours.is_held()) == (False, True)
-        await ours.vacate()
-        assert set(server.spec) == {"leaseTransitions"}
+    await ours.vacate()
+    assert set(server.spec) == {"leaseTransitions"}
     async with running(theirs):
         await trio.sleep(3)
         assert theirs.is_held()
