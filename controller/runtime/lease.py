@@ -134,8 +134,9 @@ class LeaseClaim:
         return record.holder not in (None, self.params.claimant) and now < self._seen + record.duration
 
     def _look_again(self, record: LeaseRecord, now: float) -> float:
-        # Often enough that a Lease that is given up is taken over within two seconds of thirty.
-        return min(self._seen + record.duration, now + self.params.duration / 20)
+        # Often enough that a Lease that is given up is taken over within two seconds of thirty. A holder that claims it
+        # for longer expects less haste.
+        return min(self._seen + record.duration, now + max(record.duration, self.params.duration) / 20)
 
     def read(self, record: LeaseRecord, now: float, wall: dt.datetime) -> None:
         """Note the Lease as it was just read."""
