@@ -143,6 +143,7 @@ DEFAULT = "metadata {default: 'd'}"
 FORWARD = to("e", "forward { addr { ip {ipv4: 16909060} port: 5 } }")
 FAILING = "filters { failure_injector { status: 500 } }"
 FORBIDDEN = "rules { filters { forbidden {} } }"
+REFUSED = f"{DEFAULT} {FORBIDDEN}"
 SNIS = "snis {exact: 'a.b'} snis {suffix {reverse_labels: 'c' reverse_labels: 'd'}}"
 FIRST = f"backends {{ first_available {{ backends {{ {to('a')} }} }} }}"
 TO_FIRST = f"rules {{ matches {{ path {{prefix: '/'}} }} {FIRST} }}"
@@ -191,7 +192,7 @@ def test_how_long_and_how_often() -> None:
     ("protocol", "rows"),
     [
         (
-            f"detect {{ http1 {{ routes {{ {DEFAULT} {TO_FIRST} }} }} opaque {{ routes {{ {DEFAULT} {FORBIDDEN} }} }} }}",
+            f"detect {{ http1 {{ routes {{ {DEFAULT} {TO_FIRST} }} }} opaque {{ routes {{ {REFUSED} }} }} }}",
             [Row("HTTP", "/* → a:1", "default route d"), Row("other TCP", "→ refused", "default route d")],
         ),
         (
