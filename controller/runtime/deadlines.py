@@ -54,6 +54,11 @@ class Deadlines(Generic[K]):
         self._compact()
         return found
 
+    def drop_after(self, now: float) -> None:
+        """Forget every key that is not due by then."""
+        for key in [key for key, (due, _) in self._live.items() if due > now]:
+            self.discard(key)
+
     def clear(self) -> None:
         self._heap.clear()
         self._live.clear()

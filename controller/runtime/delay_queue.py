@@ -79,7 +79,7 @@ class DelayQueue(Generic[K]):
             raise QueueClosed(item)
         if self._deadlines.discard(item):
             self._changed.unpark_all()
-            self._room.unpark()
+            self._room.unpark_all()
 
     def clear(self) -> None:
         """Forget everything that is scheduled."""
@@ -103,7 +103,7 @@ class DelayQueue(Generic[K]):
         await trio.lowlevel.checkpoint()
         while True:
             for item in self._deadlines.pop_due(trio.current_time()):
-                self._room.unpark()
+                self._room.unpark_all()
                 return item
             if self._senders_closed and not self._deadlines:
                 raise trio.EndOfChannel
@@ -116,8 +116,18 @@ class DelayQueue(Generic[K]):
         self._deadlines.clear()
         self._room.unpark_all()
 
+    def stop(self) -> None:
+        """End soon, because the process does: what is due by now still comes out, what is due later is dropped.
+
+        Later operations raise `QueueClosed`.
+        """
+        self._deadlines.drop_after(trio.current_time())
+        self._closed.set()
+        self._room.unpark_all()
+        self.close_senders()
+
     async def wait_closed(self) -> None:
-        """Wait until the receiver is gone."""
+        """Wait until the receiver is gone, or takes nothing more."""
         await self._closed.wait()
 
     def statistics(self) -> DelayQueueStatistics:

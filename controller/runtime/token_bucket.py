@@ -19,8 +19,21 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """Take a token and return in how many seconds it may be used."""
+        self._refill(now)
+        self._tokens -= 1
+        return max(0.0, -self._tokens / self.rate)
+
+    def wait(self, now: float) -> float:
+        """Return in how many seconds there is a token, and take none."""
+        self._refill(now)
+        return max(0.0, (1 - self._tokens) / self.rate)
+
+    def is_full(self, now: float) -> bool:
+        """Whether it is as good as new."""
+        self._refill(now)
+        return self._tokens >= self.burst
+
+    def _refill(self, now: float) -> None:
         if self._at is not None:
             self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
-        self._tokens -= 1
-        return max(0.0, -self._tokens / self.rate)

@@ -13,20 +13,9 @@ import attrs
 import trio
 
 from controller.runtime.deadlines import Deadlines
+from controller.runtime.workqueue_metrics import WorkQueueMetrics, WorkQueueStatistics
 
 K = TypeVar("K", bound=Hashable)
-
-
-@attrs.frozen
-class WorkQueueStatistics:
-    """`waiting` counts the keys whose turn is now or later, `in_flight` those being worked on."""
-
-    waiting: int
-    in_flight: int
-    adds: int
-    retries: int
-    longest_seconds: float  # of the work in flight
-    unfinished_seconds: float  # of all work in flight together
 
 
 @attrs.define(eq=False)
@@ -38,6 +27,7 @@ class WorkQueue(Generic[K]):
 
     # For each key that failed: its pauses, growing. Made afresh once the key has succeeded.
     _delays: Callable[[], Iterator[float]]
+    _metrics: WorkQueueMetrics | None = None
     _waiting: Deadlines[K] = attrs.field(factory=Deadlines[K], init=False)
     _in_flight: dict[K, float] = attrs.field(factory=dict[K, float], init=False)  # since when
     _again: dict[K, float] = attrs.field(factory=dict[K, float], init=False)  # due, once it is done
@@ -46,9 +36,19 @@ class WorkQueue(Generic[K]):
     _adds: int = attrs.field(default=0, init=False)
     _retries: int = attrs.field(default=0, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        if self._metrics is not None:
+            self._metrics.follow(self.statistics)
+
+    def __contains__(self, key: K) -> bool:
+        """Whether the key waits for a turn, or has one."""
+        return key in self._waiting or key in self._in_flight
+
     def add(self, key: K, *, delay: float = 0.0) -> None:
         """Give the key a turn after `delay` seconds, or sooner if one is due sooner. Never waits."""
         self._adds += 1
+        if self._metrics is not None:
+            self._metrics.adds.inc()
         self._add_at(key, trio.current_time() + delay)
 
     def _add_at(self, key: K, due: float) -> None:
@@ -61,6 +61,8 @@ class WorkQueue(Generic[K]):
     def retry(self, key: K, *, at_least: float = 0.0) -> None:
         """Give the key another turn after the next pause of its own, or `at_least` that many seconds."""
         self._retries += 1
+        if self._metrics is not None:
+            self._metrics.retries.inc()
         pauses = self._failures.get(key)
         if pauses is None:
             pauses = self._failures[key] = self._delays()
@@ -77,16 +79,20 @@ class WorkQueue(Generic[K]):
         """
         await trio.lowlevel.checkpoint()
         while True:
-            now = trio.current_time()
+            now, due = trio.current_time(), self._waiting.next_due()
             for key in self._waiting.pop_due(now):
                 self._in_flight[key] = now
+                if self._metrics is not None:
+                    self._metrics.queue_duration.observe(now - due)
                 return key
             with trio.move_on_at(self._waiting.next_due()):
                 await self._changed.park()
 
     def done(self, key: K) -> None:
         """The work on the key has ended, well or not; what was added meanwhile gets its turn."""
-        del self._in_flight[key]
+        since = self._in_flight.pop(key)
+        if self._metrics is not None:
+            self._metrics.work_duration.observe(trio.current_time() - since)
         due = self._again.pop(key, None)
         if due is not None:
             self._add_at(key, due)

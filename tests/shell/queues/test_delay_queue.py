@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import random
 
 import pytest
 import trio
@@ -215,3 +217,87 @@ async def test_the_newest_of_equal_items_is_delivered(autojump_clock: MockClock)
         await queue.schedule(item, 1)
 
     assert (await queue.receive()).label == "new"
+
+
+async def test_at_shutdown_what_is_due_comes_out_and_the_rest_is_dropped(autojump_clock: MockClock) -> None:
+    """The queue then ends; whoever waits for room or comes later gets its item back."""
+    # runtime Q18
+    queue = DelayQueue[str](3)
+    for item, deadline in (("a", 1), ("b", 2), ("later", 3)):
+        queue.schedule_at_nowait(item, deadline)
+    refused: list[object] = []
+
+    async def wait_for_room() -> None:
+        with pytest.raises(QueueClosed) as caught:
+            await queue.schedule("no room", 0)
+        refused.append(caught.value.item)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_for_room)
+        await trio.sleep(2.5)
+        queue.stop()
+    await queue.wait_closed()
+    with pytest.raises(QueueClosed):
+        queue.schedule_at_nowait("too late", 0)
+
+    assert [await queue.receive(), await queue.receive()] == ["a", "b"]
+    with pytest.raises(trio.EndOfChannel):
+        await queue.receive()
+    assert (refused, trio.current_time()) == (["no room"], 2.5)
+
+
+async def test_a_receiver_that_waits_at_shutdown_ends(autojump_clock: MockClock) -> None:
+    """It does not wait for what was dropped."""
+    # runtime Q18
+    queue = DelayQueue[str](1)
+    queue.schedule_at_nowait("later", 100)
+    async with trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            with pytest.raises(trio.EndOfChannel):
+                await queue.receive()
+
+        nursery.start_soon(receive)
+        await trio.sleep(1)
+        queue.stop()
+
+    assert trio.current_time() == 1
+
+
+async def test_senders_of_equal_items_need_one_room_together(autojump_clock: MockClock) -> None:
+    """When one of them gets the room, the others go on too."""
+    queue = DelayQueue[str](1)
+    await queue.schedule("a", 1)
+    with trio.fail_after(2):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(queue.schedule, "b", 5)
+            await wait_all_tasks_blocked()
+            assert await queue.receive() == "a"
+
+
+async def test_no_interleaving_of_senders_and_cancelled_receivers_loses_an_item(autojump_clock: MockClock) -> None:
+    """Every item that was scheduled comes out once, or is still there."""
+    # runtime Q15
+    chance = random.Random(1)
+    queue = DelayQueue[int](4)
+    got: list[int] = []
+
+    async def receive(patience: float) -> None:
+        with trio.move_on_after(patience):
+            got.append(await queue.receive())
+
+    for item in range(10_000):
+        async with trio.open_nursery() as nursery:
+            for _ in range(chance.randrange(3)):
+                nursery.start_soon(receive, chance.choice((0, 0.5, 1)))
+            with trio.move_on_after(chance.choice((0.25, 2))) as scope:
+                await queue.schedule(item, chance.choice((0, 0.5, 1.5)))
+            if scope.cancelled_caught:
+                got.append(item)  # it gave up: as good as delivered
+    queue.close_senders()
+    with contextlib.suppress(trio.EndOfChannel):
+        while True:
+            got.append(await queue.receive())
+
+    assert sorted(got) == list(range(10_000))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import trio
+from prometheus_client import CollectorRegistry
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from controller.runtime.workqueue import WorkQueue, WorkQueueStatistics
+from controller.runtime.workqueue import WorkQueue
+from controller.runtime.workqueue_metrics import WorkQueueMetrics, WorkQueueStatistics
 from tests.cancelling import sweep
 
 
@@ -115,3 +117,26 @@ async def test_no_cancellation_loses_a_key(autojump_clock: MockClock) -> None:
         assert (queue.statistics().waiting, queue.statistics().in_flight) == (1, 0)
 
     assert await sweep(WorkQueue.wait_next, prepare=one_key, check=still_there) >= 2
+
+
+async def test_metrics_follow_the_queue(autojump_clock: MockClock) -> None:
+    """Depth, adds and retries, how long keys waited beyond their time, how long the work took and still takes."""
+    registry = CollectorRegistry()
+    queue = WorkQueue[str](doubling, WorkQueueMetrics.register(registry, "q"))
+
+    def sample(name: str) -> float | None:
+        return registry.get_sample_value(f"workqueue_{name}", {"name": "q"})
+
+    queue.add("a", delay=1)
+    queue.add("b", delay=2)
+    await trio.sleep(4)
+    first, second = await queue.wait_next(), await queue.wait_next()
+    await trio.sleep(5)
+    queue.retry(first)
+    queue.done(first)
+
+    assert (sample("adds_total"), sample("retries_total"), sample("depth")) == (2, 1, 1)
+    assert (sample("queue_duration_seconds_count"), sample("queue_duration_seconds_sum")) == (2, 3 + 2)
+    assert (sample("work_duration_seconds_count"), sample("work_duration_seconds_sum")) == (1, 5)
+    assert (sample("unfinished_work_seconds"), sample("longest_running_processor_seconds")) == (5, 5)
+    assert (first in queue, second in queue, "c" in queue) == (True, True, False)
