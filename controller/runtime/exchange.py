@@ -10,7 +10,7 @@ import importlib.util
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import httpcore
@@ -258,12 +258,21 @@ def named_by_remedy(doing: str) -> Generator[None]:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+        if not isinstance(cause, _SSL_WAITS):
+            yield cause
+        if isinstance(cause, BaseExceptionGroup):  # one for each address; they rarely differ
+            cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
+        else:
+            cause = cause.__cause__ or cause.__context__
+
+
+# OpenSSL's "call me again": what was being handled when the connection broke, and no reason for it.
+_SSL_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def _is_tls(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
+    """Say whether the other side and we disagree about TLS. One that hangs up, as a dying server does, says nothing."""
+    return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError) for cause in _causes(error))
 
 
 def _explain(error: BaseException) -> str:

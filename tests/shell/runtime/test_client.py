@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import io
+import socket
+import struct
 from pathlib import Path
 
 import attrs
@@ -222,6 +224,29 @@ async def test_a_server_that_is_not_there() -> None:
         with pytest.raises(Unavailable) as caught:
             await client.get("/x")
     assert caught.value.reason == "connect"
+    assert "Connection refused" in caught.value.message
+
+
+@pytest.mark.parametrize("aborts", [True, False], ids=["reset", "end"])
+async def test_a_server_that_hangs_up_within_the_handshake(aborts: bool) -> None:
+    """A dying server is out of reach; only one that we disagree with about TLS needs an operator."""
+
+    async def hang_up(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        if aborts:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, hang_up, 0)
+        port = listeners[0].socket.getsockname()[1]
+        async with tls_client(f"https://127.0.0.1:{port}", TlsSettings(insecure=True)) as client:
+            with pytest.raises(Unavailable) as caught:
+                await client.get("/x")
+        nursery.cancel_scope.cancel()
+
+    assert caught.value.reason == "connect"
+    assert "did not complete" not in caught.value.message
 
 
 async def test_bodies_that_break_off() -> None:
