@@ -16,6 +16,7 @@ from controller.apiserver.effects import CallWebhook, Steps, WebhookFailed
 from controller.apiserver.kinds import Endpoint
 from controller.apiserver.requests import Place
 from controller.apiserver.selectors import label_selector, matches_labels
+from controller.apiserver.shapes import list_at, object_at
 from controller.apiserver.status import GroupResource, Object, Refused, bad_request, internal
 from controller.apiserver.store import Store
 
@@ -64,7 +65,7 @@ def validate(store: Store, attributes: Attributes, value: Object | None, old: Ob
     for hook, name in _matching(store, "validating", attributes, value, old):
         response = yield from _ask(hook, name, attributes, value, old)
         if response is not None:
-            warnings += [str(text) for text in response.get("warnings") or ()]
+            warnings += [str(text) for text in list_at(response, "warnings")]
             _judge(hook, name, response)
     return tuple(warnings)
 
@@ -77,7 +78,7 @@ def _matching(
         return  # a webhook must not be able to lock out its own removal
     for stored in list(store.scan(_CONFIGURATIONS[phase])):
         for hook in stored.to_object().get("webhooks") or ():
-            if any(_rule_fits(rule, attributes) for rule in hook.get("rules") or ()) and _selected(
+            if any(_rule_fits(rule, attributes) for rule in list_at(hook, "rules")) and _selected(
                 store, hook, attributes, value, old
             ):
                 yield hook, hook["name"]
@@ -119,10 +120,10 @@ def _selected(store: Store, hook: Object, attributes: Attributes, value: Object 
         if labels is not None and not matches_labels(selector, labels):
             return False
     if selector := label_selector(hook.get("objectSelector")):
-        candidates = [(entry.get("metadata") or {}).get("labels") or {} for entry in (value, old) if entry]
+        candidates = [object_at(entry, "metadata", "labels") for entry in (value, old) if entry]
         if not any(matches_labels(selector, labels) for labels in candidates):
             return False
-    return all(_condition_holds(condition, attributes, value, old) for condition in hook.get("matchConditions") or ())
+    return all(_condition_holds(condition, attributes, value, old) for condition in list_at(hook, "matchConditions"))
 
 
 def _condition_holds(condition: Object, attributes: Attributes, value: Object | None, old: Object | None) -> bool:
@@ -171,7 +172,7 @@ def _ask(
         "apiVersion": "admission.k8s.io/v1",
         "request": _request(attributes, value, old),
     }
-    config = hook.get("clientConfig") or {}
+    config = object_at(hook, "clientConfig")
     answer: Any = yield CallWebhook(
         name=name,
         url=_url(config),
@@ -190,7 +191,7 @@ def _ask(
 def _url(config: Object) -> str:
     if url := config.get("url"):
         return str(url)
-    service = config.get("service") or {}
+    service = object_at(config, "service")
     port = service.get("port") or 443
     return f"https://{service.get('name')}.{service.get('namespace')}.svc:{port}{service.get('path') or '/'}"
 
@@ -198,7 +199,7 @@ def _url(config: Object) -> str:
 def _judge(hook: Object, name: str, response: Object) -> None:
     if response.get("allowed") is True:
         return
-    status = response.get("status") or {}
+    status = object_at(response, "status")
     code = status.get("code") or 400
     reason, message = status.get("reason") or "", status.get("message") or ""
     text = message or reason

@@ -16,7 +16,7 @@ from controller.apiserver.catalog import Catalog
 from controller.apiserver.decoding import decode
 from controller.apiserver.definitions import Definitions
 from controller.apiserver.effects import Steps, WaitForRevision
-from controller.apiserver.kinds import Endpoint, dig
+from controller.apiserver.kinds import Endpoint
 from controller.apiserver.listing import parse_filter, parse_options, read_page
 from controller.apiserver.managed import tracking
 from controller.apiserver.metadata import Environment
@@ -31,6 +31,7 @@ from controller.apiserver.requests import (
     refuse,
     respond,
 )
+from controller.apiserver.shapes import is_list, list_at
 from controller.apiserver.status import (
     GroupResource,
     Object,
@@ -235,8 +236,8 @@ class Api:
         if given["metadata"].get("name") != place.name:
             raise bad_request("the name of the object does not match the name on the URL")
         value = stored.to_object()
-        finalizers = dig(given, "spec", "finalizers") or []
-        value["spec"] = {"finalizers": finalizers} if isinstance(finalizers, list) and finalizers else {}
+        finalizers = list_at(given, "spec", "finalizers")
+        value["spec"] = {"finalizers": finalizers} if is_list(finalizers) and finalizers else {}
         if value["metadata"].get("deletionTimestamp") and not value["spec"] and not value["metadata"].get("finalizers"):
             self.writer.remove(endpoint.kind, stored.key)
         else:

@@ -18,6 +18,7 @@ from controller.apiserver.requests import JSON, YAML
 from controller.apiserver.schema.defaulting import drop_nulls, fill_defaults
 from controller.apiserver.schema.typed import Mismatch
 from controller.apiserver.schema.unknown import prune
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import (
     Cause,
     Object,
@@ -90,7 +91,7 @@ def duplicate_fields(body: bytes, value: Any) -> list[str]:
 
 
 def _find_duplicates(value: Any, path: str, found: list[str]) -> None:
-    if not isinstance(value, list):
+    if not is_list(value):
         return
     seen: set[str] = set()
     for index, entry in enumerate(value):
@@ -109,7 +110,7 @@ def decode(body: bytes, content_type: str, endpoint: Endpoint, policy: str) -> D
     """The object in a request's body; `policy` is the request's fieldValidation."""
     kind = endpoint.kind
     value, repeated = parse_body(body, content_type, kind, endpoint.version.name)
-    if not isinstance(value, dict):
+    if not is_object(value):
         found = {"list": "array", "str": "string", "bool": "bool"}.get(type(value).__name__, "number")
         raise _unrecognized(
             body,
@@ -148,7 +149,7 @@ def _check_type(value: Object, endpoint: Endpoint) -> None:
                 f"the API version in the data ({version}) does not match the expected API version ({endpoint.api_version})"
             )
         if given != kind.kind:
-            name = value.get("metadata", {}).get("name", "") if isinstance(value.get("metadata"), dict) else ""
+            name = value.get("metadata", {}).get("name", "") if is_object(value.get("metadata")) else ""
             cause = Cause("FieldValueInvalid", f'Invalid value: "{given}": must be {kind.kind}', "kind")
             raise invalid(kind.group, given, name, [cause])
     elif (given, version) != (kind.kind, endpoint.api_version):
@@ -197,7 +198,7 @@ def read_metadata(value: Object) -> list[str]:
     """Bring `metadata` into its typed form; returns the fields it does not have."""
     unknown: list[str] = []
     given = value.get("metadata")
-    if given is not None and not isinstance(given, dict):
+    if given is not None and not is_object(given):
         raise Mismatch(given, "v1.ObjectMeta")
     value["metadata"] = recorded.reader_of(recorded.OBJECT_META).read(given or {}, unknown)
     return [f"metadata.{path}" for path in unknown]

@@ -14,6 +14,7 @@ from controller.apiserver.managed import tracking
 from controller.apiserver.metadata import Environment, timestamp
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.schema.node import ANYTHING, MISSING, Node
+from controller.apiserver.shapes import list_at, object_at
 from controller.apiserver.status import GroupResource, Object
 from controller.apiserver.store import Revision, Store
 
@@ -53,7 +54,7 @@ class Definitions:
 
 def accept(definition: Object, now: str) -> Object | None:
     """The definition with the status that says it is served; None if it says so already."""
-    status = definition.get("status") or {}
+    status = object_at(definition, "status")
     spec = definition["spec"]
     accepted = {"acceptedNames": spec["names"], "storedVersions": _stored_versions(status, spec)}
     if all(status.get(name) == inner for name, inner in accepted.items()) and status.get("conditions"):
@@ -68,7 +69,7 @@ def accept(definition: Object, now: str) -> Object | None:
 
 
 def _stored_versions(status: Object, spec: Object) -> list[str]:
-    found = list(status.get("storedVersions") or ())
+    found = list(list_at(status, "storedVersions"))
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
     return found if storage in found else [*found, storage]
 
@@ -94,8 +95,8 @@ def to_kind(definition: Object) -> Kind:
         namespaced=spec["scope"] == "Namespaced",
         versions=served,
         storage=storage,
-        short_names=tuple(names.get("shortNames") or ()),
-        categories=tuple(names.get("categories") or ()),
+        short_names=tuple(list_at(names, "shortNames")),
+        categories=tuple(list_at(names, "categories")),
         behaviour=CUSTOM,
         custom=True,
         preserve_unknown=bool(spec.get("preserveUnknownFields")),
@@ -104,7 +105,7 @@ def to_kind(definition: Object) -> Kind:
 
 def _to_version(version: Object, spec: Object, preferred: str) -> Version:
     raw = dig(version, "schema", "openAPIV3Schema")
-    subresources = version.get("subresources") or {}
+    subresources = object_at(version, "subresources")
     kind, group = spec["names"]["kind"], spec["group"]
     return Version(
         name=version["name"],
@@ -114,7 +115,7 @@ def _to_version(version: Object, spec: Object, preferred: str) -> Version:
         scale=subresources.get("scale"),
         deprecation=_deprecation(version, group, kind, preferred),
         fields={
-            entry["jsonPath"].removeprefix("."): entry["jsonPath"] for entry in version.get("selectableFields") or ()
+            entry["jsonPath"].removeprefix("."): entry["jsonPath"] for entry in list_at(version, "selectableFields")
         },
     )
 
@@ -122,12 +123,12 @@ def _to_version(version: Object, spec: Object, preferred: str) -> Version:
 def _without_root_fields(raw: Object) -> Object:
     """A schema without what every object has: those fields have a schema of their own."""
     properties: dict[str, Any] = {
-        name: inner for name, inner in (raw.get("properties") or {}).items() if name not in ("apiVersion", "kind")
+        name: inner for name, inner in object_at(raw, "properties").items() if name not in ("apiVersion", "kind")
     }
     metadata = properties.pop("metadata", None)
     if metadata and (rules := {key: metadata[key] for key in ("properties",) if key in metadata}):
         properties["metadata"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, **rules}
-    required = [name for name in raw.get("required") or () if name not in ("apiVersion", "kind", "metadata")]
+    required = [name for name in list_at(raw, "required") if name not in ("apiVersion", "kind", "metadata")]
     found = {**raw, "properties": properties}
     found.pop("required", None)
     return {**found, "required": required} if required else found

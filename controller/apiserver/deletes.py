@@ -13,10 +13,11 @@ from controller.apiserver import admission, causes, metadata
 from controller.apiserver.decoding import media_type
 from controller.apiserver.definitions import DEFINITIONS
 from controller.apiserver.effects import Steps
-from controller.apiserver.kinds import Endpoint, dig
+from controller.apiserver.kinds import Endpoint
 from controller.apiserver.listing import ListOptions, parse_filter, parse_options, read_page
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.requests import JSON, YAML, Place, Request
+from controller.apiserver.shapes import is_object, list_at, object_at
 from controller.apiserver.status import (
     GroupResource,
     Object,
@@ -61,7 +62,7 @@ class DeleteOptions:
         if dry not in ([], ["All"]):
             cause = causes.not_supported("dryRun", dry, ("All",))
             raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
-        preconditions = body.get("preconditions") or {}
+        preconditions = object_at(body, "preconditions")
         return cls(
             uid=preconditions.get("uid") or "",
             revision=preconditions.get("resourceVersion") or "",
@@ -85,7 +86,7 @@ def _body(request: Request) -> Object:
     except (msgspec.DecodeError, yaml.YAMLError) as error:
         text = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
         raise bad_request(f"couldn't get version/kind; json parse error: {text}") from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise bad_request("the body of a delete must be DeleteOptions")
     if value.get("kind", "DeleteOptions") != "DeleteOptions":
         raise bad_request(f"decoded object cannot be converted to DeleteOptions: it is a {value['kind']}")
@@ -130,7 +131,7 @@ def delete_object(
     waits = bool(finalizers) or bool(grace) or _has_content(writer, endpoint, value)
     if not waits:
         return _remove(writer, endpoint, value, stored, options), True
-    if meta.get("deletionTimestamp") and finalizers == (meta.get("finalizers") or []):
+    if meta.get("deletionTimestamp") and finalizers == list_at(meta, "finalizers"):
         before = meta.get("deletionGracePeriodSeconds") or 0
         if grace is None or grace >= before:
             return value, False
@@ -171,8 +172,8 @@ def _check(options: DeleteOptions, value: Object, endpoint: Endpoint) -> None:
 
 def _finalizers(meta: Object, options: DeleteOptions) -> list[str]:
     """The finalizers after the propagation policy has added or taken its own."""
-    found = [entry for entry in meta.get("finalizers") or () if entry not in ("orphan", "foregroundDeletion")]
-    kept = [entry for entry in meta.get("finalizers") or () if entry not in found]
+    found = [entry for entry in list_at(meta, "finalizers") if entry not in ("orphan", "foregroundDeletion")]
+    kept = [entry for entry in list_at(meta, "finalizers") if entry not in found]
     match options.policy:
         case "Orphan":
             return [*found, "orphan"]
@@ -194,7 +195,7 @@ def _grace(endpoint: Endpoint, value: Object, options: DeleteOptions) -> int | N
 
 def _has_content(writer: Writer, endpoint: Endpoint, value: Object) -> bool:
     """Whether something must be cleared away first: a namespace's content is, by whoever finalizes it."""
-    return endpoint.kind.resource == NAMESPACES and bool(dig(value, "spec", "finalizers") or ())
+    return endpoint.kind.resource == NAMESPACES and bool(list_at(value, "spec", "finalizers"))
 
 
 def _mark(writer: Writer, endpoint: Endpoint, value: Object, finalizers: list[str], grace: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from controller.apiserver.shapes import is_object
 from controller.apiserver.status import GroupResource
 
 Effect: TypeAlias = Literal[
@@ -121,7 +122,7 @@ class Faults:
 
 def parse_fault(value: Any) -> dict[str, Any]:
     """The arguments of `Faults.add` in an object that came over HTTP; ValueError says what is wrong."""
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise ValueError("a fault is an object with at least `effect`")
     known = {field.name for field in attrs.fields(Fault)} - {"hits"}
     if unknown := value.keys() - known:

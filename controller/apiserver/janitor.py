@@ -13,6 +13,7 @@ import trio
 from controller.apiserver.api import Api, run
 from controller.apiserver.kinds import Endpoint, Kind, dig
 from controller.apiserver.requests import Request
+from controller.apiserver.shapes import list_at
 from controller.apiserver.status import GroupResource, Object
 from controller.apiserver.store import Revision, object_key
 
@@ -80,7 +81,7 @@ class Janitor:
             self._finish_namespace(value)
         elif kind.resource == _PODS:
             self._call("DELETE", kind, value, query={"gracePeriodSeconds": "0"})
-        finalizers = value["metadata"].get("finalizers") or []
+        finalizers = list_at(value["metadata"], "finalizers")
         if finalizers and set(finalizers) <= _WAITS:
             self._release(kind, stored, value)
 
@@ -107,7 +108,7 @@ class Janitor:
 
     def _collect_dependents(self, kind: Kind, owner: Revision, *, assume_gone: bool = False) -> None:
         value = owner.to_object()
-        uid, finalizers = value["metadata"].get("uid", ""), value["metadata"].get("finalizers") or ()
+        uid, finalizers = value["metadata"].get("uid", ""), list_at(value["metadata"], "finalizers")
         if not uid or (not assume_gone and "orphan" in finalizers):
             return
         needle = f'"uid":"{uid}"'.encode()

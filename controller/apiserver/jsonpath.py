@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.apiserver.kinds import Column
 from controller.apiserver.schema.node import MISSING
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Object
 
 _STEP = re.compile(
@@ -43,21 +44,19 @@ def parse_path(text: str) -> Callable[[Any], list[Any]]:
 def _to_step(found: re.Match[str]) -> Callable[[Any], list[Any]]:
     name = found["name"] or found["quoted"]
     if found["all"]:
-        return lambda value: (
-            list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-        )
+        return lambda value: list(value.values()) if is_object(value) else value if is_list(value) else []
     if found["index"] is not None:
         index = int(found["index"])
-        return lambda value: value[index : index + 1 or None] if isinstance(value, list) else []
+        return lambda value: value[index : index + 1 or None] if is_list(value) else []
     if found["operator"]:
         field, wanted, equal = found["field"], found["value"].strip("\"'"), found["operator"] == "=="
         return lambda value: [
             item
-            for item in (value if isinstance(value, list) else [])
-            if isinstance(item, dict) and (_text(item.get(field)) == wanted) == equal
+            for item in (value if is_list(value) else [])
+            if is_object(item) and (_text(item.get(field)) == wanted) == equal
         ]
     name = re.sub(r"\\(.)", r"\1", name)
-    return lambda value: [value[name]] if isinstance(value, dict) and name in value else []
+    return lambda value: [value[name]] if is_object(value) and name in value else []
 
 
 def _text(value: Any) -> str:

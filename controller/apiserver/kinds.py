@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from controller.apiserver.schema.node import MISSING, Node
+from controller.apiserver.shapes import is_object
 from controller.apiserver.status import Cause, GroupResource, Object
 
 
@@ -127,7 +128,7 @@ class Endpoint:
 def dig(value: Any, *path: str) -> Any:
     """The value at a path of keys; MISSING where there is none."""
     for key in path:
-        if not isinstance(value, dict) or key not in value:
+        if not is_object(value) or key not in value:
             return MISSING
         value = value[key]
     return value

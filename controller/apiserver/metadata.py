@@ -9,6 +9,7 @@ import attrs
 
 from controller.apiserver import causes, names
 from controller.apiserver.kinds import Kind
+from controller.apiserver.shapes import list_at, object_at
 from controller.apiserver.status import Cause, Object
 
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
@@ -76,17 +77,17 @@ def check(value: Object, kind: Kind, field: str = "metadata") -> Iterator[Cause]
                 yield causes.invalid_value(f"{field}.namespace", metadata["namespace"], text)
     elif metadata.get("namespace"):
         yield causes.forbidden_field(f"{field}.namespace", "not allowed on this type")
-    yield from names.check_labels(metadata.get("labels") or {}, f"{field}.labels")
-    yield from names.check_annotations(metadata.get("annotations") or {}, f"{field}.annotations")
+    yield from names.check_labels(object_at(metadata, "labels"), f"{field}.labels")
+    yield from names.check_annotations(object_at(metadata, "annotations"), f"{field}.annotations")
     yield from _check_owners(metadata, field)
-    for index, finalizer in enumerate(metadata.get("finalizers") or ()):
+    for index, finalizer in enumerate(list_at(metadata, "finalizers")):
         for text in names.qualified_name(finalizer):
             yield causes.invalid_value(f"{field}.finalizers[{index}]", finalizer, text)
 
 
 def _check_owners(metadata: Object, field: str) -> Iterator[Cause]:
     controllers: list[str] = []
-    for owner in metadata.get("ownerReferences") or ():
+    for owner in list_at(metadata, "ownerReferences"):
         where = f"{field}.ownerReferences"
         for part in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(part):
@@ -109,7 +110,7 @@ def check_update(value: Object, old: Object, field: str = "metadata") -> Iterato
         if metadata.get(part, "") != before.get(part, ""):
             yield causes.immutable(f"{field}.{part}", metadata.get(part, ""))
     if before.get("deletionTimestamp"):
-        added = [entry for entry in metadata.get("finalizers") or () if entry not in (before.get("finalizers") or ())]
+        added = [entry for entry in list_at(metadata, "finalizers") if entry not in list_at(before, "finalizers")]
         if added:
             shown = ", ".join(f'"{entry}"' for entry in added)
             yield causes.forbidden_field(
@@ -126,6 +127,6 @@ def finalizer_warnings(value: Object, old: Object | None) -> tuple[str, ...]:
     return tuple(
         f"metadata.finalizers: {causes.quoted(entry)}: prefer a domain-qualified finalizer name to avoid accidental "
         "conflicts with other finalizer writers"
-        for entry in value["metadata"].get("finalizers") or ()
+        for entry in list_at(value["metadata"], "finalizers")
         if "/" not in entry and entry not in known and entry not in _STANDARD_FINALIZERS
     )

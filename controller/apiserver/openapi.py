@@ -19,6 +19,7 @@ from controller.apiserver.kinds import Kind
 from controller.apiserver.openapi_proto import ANSWERED_TYPE, MEDIA_TYPE, encode_document
 from controller.apiserver.requests import Request, Response, respond
 from controller.apiserver.schema.node import PREFIX
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Object
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -100,7 +101,7 @@ def custom_schema(kind: Kind, version: str) -> Object:
 
 
 def _add_reachable(schema: Any, found: dict[str, Object]) -> None:
-    if isinstance(schema, dict):
+    if is_object(schema):
         reference = schema.get("$ref")
         if isinstance(reference, str):
             name = reference.removeprefix(PREFIX)
@@ -109,7 +110,7 @@ def _add_reachable(schema: Any, found: dict[str, Object]) -> None:
                 _add_reachable(found[name], found)
         for value in schema.values():
             _add_reachable(value, found)
-    elif isinstance(schema, list):
+    elif is_list(schema):
         for value in schema:
             _add_reachable(value, found)
 
@@ -165,12 +166,12 @@ def _document_v2(catalog: Catalog) -> Object:
 
 def _to_v2(schema: Any) -> Any:
     """Version 2 knows neither alternatives nor references with company."""
-    if isinstance(schema, list):
+    if is_list(schema):
         return [_to_v2(item) for item in schema]
-    if not isinstance(schema, dict):
+    if not is_object(schema):
         return schema
     inner = schema.get("allOf")
-    if isinstance(inner, list) and len(inner) == 1 and "$ref" in inner[0]:
+    if is_list(inner) and len(inner) == 1 and "$ref" in inner[0]:
         return {"$ref": inner[0]["$ref"]}
     if "oneOf" in schema or "anyOf" in schema:
         schema = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf", "not", "allOf")}

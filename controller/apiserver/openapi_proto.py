@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from controller.apiserver.shapes import is_object
 from controller.apiserver.status import Object
 
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -51,13 +52,13 @@ def _schema(schema: Any) -> bytes:
     found = _text(1, schema.get("$ref", "")) + _text(2, schema.get("format", ""))
     found += b"".join(_bytes(19, name.encode()) for name in schema.get("required", ()))
     additional = schema.get("additionalProperties")
-    if isinstance(additional, dict):
+    if is_object(additional):
         found += _bytes(21, _bytes(1, _schema(additional)))
     elif additional is True:
         found += _bytes(21, _varint(2 << 3) + b"\x01")
     if kind := schema.get("type"):
         found += _bytes(22, _text(1, kind))
-    if isinstance(items := schema.get("items"), dict):
+    if is_object(items := schema.get("items")):
         found += _bytes(23, _bytes(1, _schema(items)))
     if properties := schema.get("properties"):
         found += _bytes(25, _schemas(properties.items()))

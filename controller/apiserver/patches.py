@@ -23,6 +23,7 @@ from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
 from controller.apiserver.patching.strategic import strategic_merge
 from controller.apiserver.requests import Place, Request
+from controller.apiserver.shapes import is_object, list_at
 from controller.apiserver.status import Object, bad_request, conflict, invalid, not_found, unsupported_media_type
 from controller.apiserver.store import object_key
 from controller.apiserver.writes import Writer, Written
@@ -51,7 +52,7 @@ def patch(writer: Writer, request: Request, endpoint: Endpoint, place: Place) ->
 
     def produce(old: Object) -> Decoded:
         found = _patched(old, body, given, endpoint)
-        if not isinstance(found, dict):
+        if not is_object(found):
             raise bad_request("the patched value is not an object")
         _check_identity(found, old, endpoint)
         shown = msgspec.json.encode(found).decode()
@@ -69,19 +70,19 @@ def _patched(old: Object, body: Any, given: str, endpoint: Endpoint) -> Any:
         case "application/json-patch+json":
             return json_patch(old, body)
         case "application/merge-patch+json":
-            if not isinstance(body, dict):
+            if not is_object(body):
                 raise bad_request(
                     "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
                 )
             return merge_patch(old, body)
-    if not isinstance(body, dict):
+    if not is_object(body):
         raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
     return strategic_merge(old, body, endpoint.version.schema)
 
 
 def _check_identity(value: Object, old: Object, endpoint: Endpoint) -> None:
     meta = value.get("metadata")
-    if not isinstance(meta, dict):
+    if not is_object(meta):
         raise bad_request("the patched object has no metadata")
     name, before = meta.get("name"), old["metadata"]["name"]
     if name != before:
@@ -135,7 +136,7 @@ def _settled(value: Object, old: Object, *_: Any, **__: Any) -> None:
 def _timeless(value: Object) -> Object:
     owners = [
         {name: inner for name, inner in entry.items() if name != "time"}
-        for entry in value["metadata"].get("managedFields") or ()
+        for entry in list_at(value["metadata"], "managedFields")
     ]
     return {**value, "metadata": {**value["metadata"], "managedFields": owners}}
 
@@ -168,7 +169,7 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> D
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
     value = {} if value is None else value
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise bad_request("error decoding YAML: the body is not an object")
     kind = endpoint.kind
     version, given = str(value.get("apiVersion") or ""), str(value.get("kind") or "")
@@ -176,7 +177,7 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> D
         shown = version if "/" in version else f"/{version}"
         raise bad_request(f"invalid object type: {shown}, Kind={given}")
     meta = value.setdefault("metadata", {})
-    if not isinstance(meta, dict):
+    if not is_object(meta):
         raise bad_request("metadata is not an object")
     tracking.check_typed(value, endpoint)
     if meta.get("managedFields") is not None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 import msgspec
 
+from controller.apiserver.shapes import is_object
 from controller.apiserver.status import Object, Refused, bad_request
 
 JSON = "application/json"
@@ -154,6 +155,6 @@ def parse_accept(text: str) -> Accept:
 def decode_json(body: bytes) -> Object:
     """The object in a body that must hold one."""
     value = msgspec.json.decode(body)
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise msgspec.DecodeError("not an object")
     return value

@@ -10,6 +10,7 @@ import msgspec
 from controller.apiserver import metadata
 from controller.apiserver.decoding import reading, shape
 from controller.apiserver.kinds import Endpoint
+from controller.apiserver.shapes import is_list, is_object, list_at, object_at
 from controller.apiserver.status import Object, invalid, not_found
 from controller.apiserver.writes import NAMESPACES, custom_problems
 from controller.apiserver.yaml_text import load_all_yaml
@@ -29,12 +30,12 @@ def parse_manifests(text: bytes | str) -> Iterator[Object]:
 
 
 def _flatten(value: Any) -> Iterator[Object]:
-    if isinstance(value, list):
+    if is_list(value):
         for item in value:
             yield from _flatten(item)
-    elif isinstance(value, dict):
+    elif is_object(value):
         if value.get("kind") == "List" or (value.get("kind", "").endswith("List") and "items" in value):
-            yield from _flatten(value.get("items") or [])
+            yield from _flatten(list_at(value, "items"))
         else:
             yield value
 
@@ -59,7 +60,7 @@ def _endpoint(api: Api, value: Object) -> Endpoint:
 
 def seed_object(api: Api, value: Object, endpoint: Endpoint) -> None:
     kind, writer = endpoint.kind, api.writer
-    given = dict(value.get("metadata") or {})
+    given = dict(object_at(value, "metadata"))
     status = value.get("status")
     with reading(endpoint):
         shaped = shape({**value, "metadata": given}, endpoint, "Ignore").value

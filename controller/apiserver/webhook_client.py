@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from controller.apiserver.effects import CallWebhook, WebhookFailed
+from controller.apiserver.shapes import is_object
 from controller.apiserver.status import Object
 
 _LIMIT = 3 * 1024 * 1024
@@ -146,7 +147,7 @@ async def _read_answer(stream: trio.abc.Stream, connection: h11.Connection) -> t
 
 
 def _checked(value: Any, call: CallWebhook) -> Object | WebhookFailed:
-    if not isinstance(value, dict) or value.get("kind") != "AdmissionReview":
+    if not is_object(value) or value.get("kind") != "AdmissionReview":
         return WebhookFailed("received invalid webhook response: expected an AdmissionReview")
     if value.get("apiVersion") != "admission.k8s.io/v1":
         return WebhookFailed(
@@ -154,7 +155,7 @@ def _checked(value: Any, call: CallWebhook) -> Object | WebhookFailed:
             f"got {value.get('apiVersion')}"
         )
     response = value.get("response")
-    if not isinstance(response, dict):
+    if not is_object(response):
         return WebhookFailed("received invalid webhook response: webhook response was absent")
     wanted = call.review["request"]["uid"]
     if response.get("uid") != wanted:

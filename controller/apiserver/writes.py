@@ -28,6 +28,7 @@ from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.rules import check_rules
 from controller.apiserver.schema.unknown import prune
 from controller.apiserver.schema.validation import validate
+from controller.apiserver.shapes import is_list, is_object, list_at
 from controller.apiserver.status import (
     Cause,
     GroupResource,
@@ -379,15 +380,15 @@ class Writer:
         return revision
 
     def _held(self, value: Object, kind: Kind) -> bool:
-        return kind.resource == NAMESPACES and bool(dig(value, "spec", "finalizers") or ())
+        return kind.resource == NAMESPACES and bool(list_at(value, "spec", "finalizers"))
 
 
 def whole_numbers(value: Any) -> Any:
     """Write 80.0 as 80, in place, as the API server does when it stores an object."""
-    if isinstance(value, dict):
+    if is_object(value):
         for name, inner in value.items():
             value[name] = whole_numbers(inner)
-    elif isinstance(value, list):
+    elif is_list(value):
         value[:] = [whole_numbers(item) for item in value]
     elif isinstance(value, float) and value.is_integer() and abs(value) < _PLAIN:
         return int(value)
@@ -441,6 +442,7 @@ def _status_problems(value: Object, before: Any, schema: Node) -> list[Cause]:
     status = value["status"]
     found = validate(status, inner, old=dig(before, "status") if before is not MISSING else MISSING)
     placed = [
-        cause if cause.field == "<nil>" else cause._replace(field=f"status.{cause.field}".rstrip(".")) for cause in found
+        cause if cause.field == "<nil>" else cause._replace(field=f"status.{cause.field}".rstrip("."))
+        for cause in found
     ]
     return placed + list(duplicates(status, inner, "status"))

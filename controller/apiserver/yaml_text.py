@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from controller.apiserver.shapes import is_list, is_object
+
 _BOOL = "tag:yaml.org,2002:bool"
 _DATE = "tag:yaml.org,2002:timestamp"
 _WORDS = {"y": True, "yes": True, "on": True, "true": True, "n": False, "no": False, "off": False, "false": False}
@@ -38,9 +40,9 @@ def load_all_yaml(text: bytes | str) -> Iterator[Any]:
 
 def _to_json(value: Any) -> Any:
     """Keys of JSON are strings, whatever they look like in YAML."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {_to_key(name): _to_json(inner) for name, inner in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [_to_json(item) for item in value]
     return value
 

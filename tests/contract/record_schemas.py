@@ -98,7 +98,9 @@ def is_structure(schema: Any, schemas: Any) -> bool:
     inner = [schema, *schema.get("allOf", ())]
     targets = [entry["$ref"].removeprefix(PREFIX) for entry in inner if "$ref" in entry]
     raw = schemas[targets[0]] if targets else schema
-    return bool(targets) and (raw.get("type", "object") == "object" or raw.get("format") in ("date-time", "int-or-string"))
+    return bool(targets) and (
+        raw.get("type", "object") == "object" or raw.get("format") in ("date-time", "int-or-string")
+    )
 
 
 def encoding(go_type: str, tag: str, *, structure: bool) -> str:

@@ -91,9 +91,7 @@ class Server:
     def is_writable(self, group: str, version: str, plural: str) -> bool:
         """Whether the server has stopped preparing a kind: its discovery shows it then."""
         response = self.get(f"/apis/{group}/{version}")
-        return response.status_code == 200 and any(
-            entry["name"] == plural for entry in response.json()["resources"]
-        )
+        return response.status_code == 200 and any(entry["name"] == plural for entry in response.json()["resources"])
 
     def wait(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Wait until something holds that the server needs a moment for."""
@@ -135,8 +133,7 @@ def told(response: httpx.Response) -> tuple[int, str, list[str]]:
 def warnings(response: httpx.Response) -> list[str]:
     """The texts of a response's warnings."""
     return [
-        text.partition(' - "')[2].removesuffix('"').replace('\\"', '"')
-        for text in response.headers.get_list("warning")
+        text.partition(' - "')[2].removesuffix('"').replace('\\"', '"') for text in response.headers.get_list("warning")
     ]
 
 

@@ -216,7 +216,9 @@ def test_a_webhook_that_fails(widgets: Widgets, webhook: Webhook, policy: str, c
         assert 'failed calling webhook "hook.contract.test"' in response.json()["message"]
 
 
-@pytest.mark.parametrize(("operations", "asked"), [(["CREATE"], ["CREATE"]), (["UPDATE", "DELETE"], ["UPDATE", "DELETE"])])
+@pytest.mark.parametrize(
+    ("operations", "asked"), [(["CREATE"], ["CREATE"]), (["UPDATE", "DELETE"], ["UPDATE", "DELETE"])]
+)
 def test_only_the_operations_of_its_rules(
     widgets: Widgets, webhook: Webhook, operations: list[str], asked: list[str]
 ) -> None:

@@ -99,9 +99,7 @@ def test_several_conflicts_are_told_at_once(server: Server, data: str) -> None:
     response = _apply(server, data, config_map("a", {"k": "2", "n": "2"}), "two")
 
     assert told(response)[2] == [".data.k", ".data.n"]
-    assert response.json()["message"] == (
-        'Apply failed with 2 conflicts: conflicts with "one":\n- .data.k\n- .data.n'
-    )
+    assert response.json()["message"] == ('Apply failed with 2 conflicts: conflicts with "one":\n- .data.k\n- .data.n')
 
 
 def test_force_takes_the_field(server: Server, data: str) -> None:

@@ -100,7 +100,15 @@ def test_quality_of_service(server: Server, namespace: str, resources: Json, qua
 
 @pytest.mark.parametrize(
     ("written", "stored"),
-    [("0.5", "500m"), ("1000m", "1"), (1, "1"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("1e3", "1e3"), ("100k", "100k")],
+    [
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        (1, "1"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("1e3", "1e3"),
+        ("100k", "100k"),
+    ],
 )
 def test_quantities_have_one_spelling(server: Server, namespace: str, written: Any, stored: str) -> None:
     """Equal quantities are stored alike."""
@@ -155,7 +163,14 @@ def test_a_pods_status_can_be_written(server: Server, namespace: str) -> None:
         "podIP": "10.1.2.3",
         "podIPs": [{"ip": "10.1.2.3"}],
         "containerStatuses": [
-            {"name": "main", "image": "image:1", "imageID": "", "ready": True, "restartCount": 2, "state": {"running": {}}}
+            {
+                "name": "main",
+                "image": "image:1",
+                "imageID": "",
+                "ready": True,
+                "restartCount": 2,
+                "state": {"running": {}},
+            }
         ],
     }
 
@@ -276,7 +291,9 @@ def test_defaults_of_deployments(server: Server, namespace: str) -> None:
         "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": 600,
     }
-    assert template["spec"]["containers"] == [{"name": "c", "image": "i:1", "imagePullPolicy": "IfNotPresent", **_CONTAINER}]
+    assert template["spec"]["containers"] == [
+        {"name": "c", "image": "i:1", "imagePullPolicy": "IfNotPresent", **_CONTAINER}
+    ]
     assert "tolerations" not in template["spec"]
     assert created["status"] == {}
     assert created["metadata"]["generation"] == 1

@@ -109,9 +109,7 @@ def test_aggregated_discovery(widgets: Widgets) -> None:
     core = server.get("/api", accept=AGGREGATED)
     groups = server.get("/apis", accept=AGGREGATED).json()
     own = next(item for item in groups["items"] if item["metadata"]["name"] == group)
-    pods = next(
-        entry for entry in core.json()["items"][0]["versions"][0]["resources"] if entry["resource"] == "pods"
-    )
+    pods = next(entry for entry in core.json()["items"][0]["versions"][0]["resources"] if entry["resource"] == "pods")
     widget = own["versions"][0]["resources"][0]
 
     assert core.headers["content-type"] == AGGREGATED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -226,11 +227,12 @@ def test_edit(kubectl: Kubectl, manifest: Json, tmp_path: Path) -> None:
     """An edit is a patch of what the editor changed."""
     kubectl("create", "-f", "-", stdin=manifest)
     editor = tmp_path / "editor"
-    editor.write_text("#!/bin/sh\nsed -i 's/^  name: a$/  name: a\\n  labels: {edited: \"yes\"}/' \"$1\"\n")
+    editor.write_text('#!/bin/sh\nsed -i \'s/^  name: a$/  name: a\\n  labels: {edited: "yes"}/\' "$1"\n')
     editor.chmod(0o755)
     command = [str(kubectl.program), f"--kubeconfig={kubectl.server.kubeconfig}", "-n", kubectl.namespace]
+    environment = {**os.environ, "EDITOR": str(editor)}
     done = subprocess.run(
-        [*command, "edit", _name(manifest)], env={"EDITOR": str(editor)}, capture_output=True, text=True, check=False
+        [*command, "edit", _name(manifest)], env=environment, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr

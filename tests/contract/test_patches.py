@@ -61,7 +61,10 @@ def test_merge_patches(server: Server, stored: str, patch: Json, data: Json, lab
         ([{"op": "move", "from": "/data/k", "path": "/data/m"}], {"m": "1", "n": "2"}),
         ([{"op": "copy", "from": "/data/k", "path": "/data/m"}], {"k": "1", "m": "1", "n": "2"}),
         ([{"op": "test", "path": "/data/k", "value": "1"}, {"op": "remove", "path": "/data/k"}], {"n": "2"}),
-        ([{"op": "add", "path": "/data/a~1b", "value": "x"}, {"op": "remove", "path": "/data/a~1b"}], {"k": "1", "n": "2"}),
+        (
+            [{"op": "add", "path": "/data/a~1b", "value": "x"}, {"op": "remove", "path": "/data/a~1b"}],
+            {"k": "1", "n": "2"},
+        ),
     ],
 )
 def test_json_patches(server: Server, stored: str, operations: Json, data: Json) -> None:

@@ -291,9 +291,7 @@ def test_a_continued_list_takes_no_revision(server: Server, namespace: str) -> N
 
 def test_an_exact_list_of_forgotten_times_is_gone(forgetful: Forgetful) -> None:
     """A list at a revision that is compacted is 410 Expired."""
-    response = forgetful.server.get(
-        f"{forgetful.path}?resourceVersion={forgetful.old}&resourceVersionMatch=Exact"
-    )
+    response = forgetful.server.get(f"{forgetful.path}?resourceVersion={forgetful.old}&resourceVersionMatch=Exact")
 
     assert told(response) == (410, "Expired", [])
 
@@ -337,7 +335,9 @@ def test_yaml_on_request(server: Server, namespace: str) -> None:
 def test_metadata_alone(server: Server, namespace: str) -> None:
     """PartialObjectMetadata has everything but spec and status."""
     server.create(f"{namespace}/pods", pod("a", labels={"x": "y"}))
-    one = server.get(f"{namespace}/pods/a", accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").json()
+    one = server.get(
+        f"{namespace}/pods/a", accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    ).json()
     many = server.get(
         f"{namespace}/pods", accept="application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
     ).json()
@@ -377,7 +377,9 @@ def test_a_table_of_custom_resources(widgets: Widgets) -> None:
     assert [row["cells"][:3] for row in table["rows"]] == [["a", 3, None], ["b", 4, "p"]]
 
 
-@pytest.mark.parametrize(("include", "kind"), [("Object", "Pod"), ("Metadata", "PartialObjectMetadata"), ("None", None)])
+@pytest.mark.parametrize(
+    ("include", "kind"), [("Object", "Pod"), ("Metadata", "PartialObjectMetadata"), ("None", None)]
+)
 def test_what_comes_with_a_row(server: Server, namespace: str, include: str, kind: str | None) -> None:
     """`includeObject` says what a table's rows carry beside their cells."""
     server.create(f"{namespace}/pods", pod("a"))
@@ -389,7 +391,13 @@ def test_what_comes_with_a_row(server: Server, namespace: str, include: str, kin
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/api/v1/pods"), ("PUT", "NS/pods"), ("PATCH", "NS/pods"), ("DELETE", "/api/v1/namespaces"), ("HEAD", "NS/pods")],
+    [
+        ("POST", "/api/v1/pods"),
+        ("PUT", "NS/pods"),
+        ("PATCH", "NS/pods"),
+        ("DELETE", "/api/v1/namespaces"),
+        ("HEAD", "NS/pods"),
+    ],
 )
 def test_methods_that_make_no_sense(server: Server, namespace: str, method: str, path: str) -> None:
     """A method that a path does not have is 405."""

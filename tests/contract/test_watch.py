@@ -201,9 +201,7 @@ def test_a_watch_at_a_future_revision_waits(server: Server, two: str) -> None:
         ("labelSelector=a%3D%3D%3Db", 400, []),
     ],
 )
-def test_bad_watch_parameters(
-    server: Server, namespace: str, parameters: str, code: int, fields: list[str]
-) -> None:
+def test_bad_watch_parameters(server: Server, namespace: str, parameters: str, code: int, fields: list[str]) -> None:
     """Parameters of a watch that are wrong, or do not go together, are refused before it begins."""
     found = told(server.get(f"{namespace}/pods?watch=1&timeoutSeconds=1&{parameters}"))
 

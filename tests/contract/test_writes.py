@@ -61,7 +61,10 @@ def test_generated_names(server: Server, namespace: str) -> None:
         ({"name": "a", "labels": {"a/b/c": "d"}}, "metadata.labels"),
         ({"name": "a", "labels": {"a": "x" * 64}}, "metadata.labels"),
         ({"name": "a", "annotations": {"a b": "c"}}, "metadata.annotations"),
-        ({"name": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x"}]}, "metadata.ownerReferences.uid"),
+        (
+            {"name": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x"}]},
+            "metadata.ownerReferences.uid",
+        ),
     ],
 )
 def test_bad_metadata(server: Server, namespace: str, metadata: Json, field: str) -> None:
@@ -279,7 +282,10 @@ def test_updating_what_is_not_there(server: Server, namespace: str) -> None:
 def test_what_an_update_cannot_change(server: Server, namespace: str) -> None:
     """Creation time, generation and deletion marks are the server's; an update keeps them."""
     created = server.create(f"{namespace}/pods", pod("a"))
-    body = {**created, "metadata": {**created["metadata"], "generation": 77, "creationTimestamp": "2001-01-01T00:00:00Z"}}
+    body = {
+        **created,
+        "metadata": {**created["metadata"], "generation": 77, "creationTimestamp": "2001-01-01T00:00:00Z"},
+    }
 
     after = server.put(f"{namespace}/pods/a", body).json()
 

@@ -8,6 +8,7 @@ from typing import Any
 from controller.apiserver.jsonpath import age, age_column, name_column
 from controller.apiserver.kinds import Column, dig
 from controller.apiserver.schema.node import MISSING
+from controller.apiserver.shapes import list_at, object_at
 from controller.apiserver.status import Object
 
 _NONE = "<none>"
@@ -39,9 +40,9 @@ def _pairs(*path: str) -> Callable[[Object, float], str]:
         found = dig(object_, *path)
         if found in (MISSING, None) or not found:
             return _NONE
-        labels = found.get("matchLabels", found) if "matchExpressions" not in found else found.get("matchLabels") or {}
+        labels = found.get("matchLabels", found) if "matchExpressions" not in found else object_at(found, "matchLabels")
         shown = [f"{key}={inner}" for key, inner in sorted(labels.items())]
-        for entry in found.get("matchExpressions") or () if "matchExpressions" in found else ():
+        for entry in list_at(found, "matchExpressions") if "matchExpressions" in found else ():
             shown.append(_expression(entry))
         return ",".join(shown) or _NONE
 
@@ -72,7 +73,7 @@ def _count(*path: str) -> Callable[[Object, float], Any]:
 
 
 def _statuses(pod: Object) -> list[Object]:
-    return list(dig(pod, "status", "containerStatuses") or ()) if "containerStatuses" in pod.get("status", {}) else []
+    return list(list_at(pod, "status", "containerStatuses")) if "containerStatuses" in pod.get("status", {}) else []
 
 
 def _pod_ready(pod: Object, _now: float) -> str:
@@ -81,7 +82,7 @@ def _pod_ready(pod: Object, _now: float) -> str:
 
 
 def _pod_status(pod: Object, _now: float) -> str:
-    status = pod.get("status") or {}
+    status = object_at(pod, "status")
     reason = str(status.get("reason") or status.get("phase", ""))
     for entry in reversed(_statuses(pod)):
         waiting, ended = dig(entry, "state", "waiting", "reason"), dig(entry, "state", "terminated", "reason")
@@ -99,10 +100,10 @@ def _pod_restarts(pod: Object, _now: float) -> str:
 
 
 def _pod_gates(pod: Object, _now: float) -> str:
-    gates = pod["spec"].get("readinessGates") or ()
+    gates = list_at(pod["spec"], "readinessGates")
     if not gates:
         return _NONE
-    conditions = {entry.get("type"): entry.get("status") for entry in (pod.get("status") or {}).get("conditions") or ()}
+    conditions = {entry.get("type"): entry.get("status") for entry in list_at(pod, "status", "conditions")}
     return f"{sum(conditions.get(gate['conditionType']) == 'True' for gate in gates)}/{len(gates)}"
 
 
@@ -111,7 +112,7 @@ def _pod_gates(pod: Object, _now: float) -> str:
 
 def _external(service: Object, _now: float) -> str:
     spec = service["spec"]
-    given = spec.get("externalIPs") or []
+    given = list_at(spec, "externalIPs")
     match spec.get("type"):
         case "ExternalName":
             return str(spec.get("externalName", ""))
@@ -124,7 +125,7 @@ def _external(service: Object, _now: float) -> str:
 
 def _ports(service: Object, _now: float) -> str:
     shown = []
-    for port in service["spec"].get("ports") or ():
+    for port in list_at(service["spec"], "ports"):
         node = f":{port['nodePort']}" if port.get("nodePort") else ""
         shown.append(f"{port['port']}{node}/{port.get('protocol', 'TCP')}")
     return ",".join(shown) or _NONE
@@ -133,21 +134,21 @@ def _ports(service: Object, _now: float) -> str:
 def _endpoints(endpoints: Object, _now: float) -> str:
     shown = [
         f"{address.get('ip')}:{port.get('port')}"
-        for subset in endpoints.get("subsets") or ()
-        for port in subset.get("ports") or ()
-        for address in subset.get("addresses") or ()
+        for subset in list_at(endpoints, "subsets")
+        for port in list_at(subset, "ports")
+        for address in list_at(subset, "addresses")
     ]
     more = f" + {len(shown) - 3} more..." if len(shown) > 3 else ""
     return ",".join(shown[:3]) + more if shown else _NONE
 
 
 def _slice_ports(piece: Object, _now: float) -> str:
-    shown = [str(port.get("port", "*")) for port in piece.get("ports") or ()]
+    shown = [str(port.get("port", "*")) for port in list_at(piece, "ports")]
     return ",".join(shown) or "<unset>"
 
 
 def _slice_endpoints(piece: Object, _now: float) -> str:
-    shown = [address for endpoint in piece.get("endpoints") or () for address in endpoint.get("addresses") or ()]
+    shown = [address for endpoint in list_at(piece, "endpoints") for address in list_at(endpoint, "addresses")]
     more = f" + {len(shown) - 3} more..." if len(shown) > 3 else ""
     return ",".join(shown[:3]) + more if shown else "<unset>"
 
@@ -180,8 +181,8 @@ def _template(*, selector: bool = True, path: tuple[str, ...] = ("spec", "templa
 
 
 def _job_status(job: Object, _now: float) -> str:
-    status = job.get("status") or {}
-    conditions = {entry["type"] for entry in status.get("conditions") or () if entry.get("status") == "True"}
+    status = object_at(job, "status")
+    conditions = {entry["type"] for entry in list_at(status, "conditions") if entry.get("status") == "True"}
     for kind, shown in (("Complete", "Complete"), ("Failed", "Failed"), ("Suspended", "Suspended")):
         if kind in conditions:
             return shown
@@ -189,7 +190,7 @@ def _job_status(job: Object, _now: float) -> str:
 
 
 def _job_completions(job: Object, _now: float) -> str:
-    succeeded = (job.get("status") or {}).get("succeeded", 0)
+    succeeded = object_at(job, "status").get("succeeded", 0)
     wanted = job["spec"].get("completions")
     if wanted is not None:
         return f"{succeeded}/{wanted}"
@@ -198,7 +199,7 @@ def _job_completions(job: Object, _now: float) -> str:
 
 
 def _job_duration(job: Object, now: float) -> str:
-    status = job.get("status") or {}
+    status = object_at(job, "status")
     if not status.get("startTime"):
         return ""
     return age(status["startTime"], now)
@@ -208,7 +209,7 @@ def _job_duration(job: Object, now: float) -> str:
 
 
 def _event_object(event: Object, _now: float) -> str:
-    about = event.get("involvedObject") or {}
+    about = object_at(event, "involvedObject")
     return f"{about.get('kind', '').lower()}/{about.get('name', '')}"
 
 
@@ -218,14 +219,14 @@ def _event_seen(event: Object, now: float) -> str:
 
 
 def _event_source(event: Object, _now: float) -> str:
-    source = event.get("source") or {}
+    source = object_at(event, "source")
     shown = [source.get("component") or event.get("reportingComponent", ""), source.get("host", "")]
     return ", ".join(filter(None, shown))
 
 
 def _subjects(kind: str) -> Callable[[Object, float], str]:
     def value(binding: Object, _now: float) -> str:
-        found = [entry for entry in binding.get("subjects") or () if entry.get("kind") == kind]
+        found = [entry for entry in list_at(binding, "subjects") if entry.get("kind") == kind]
         if kind == "ServiceAccount":
             return ", ".join(f"{entry.get('namespace', '')}/{entry['name']}" for entry in found)
         return ", ".join(entry["name"] for entry in found)
@@ -234,7 +235,7 @@ def _subjects(kind: str) -> Callable[[Object, float], str]:
 
 
 def _role(binding: Object, _now: float) -> str:
-    reference = binding.get("roleRef") or {}
+    reference = object_at(binding, "roleRef")
     return f"{reference.get('kind')}/{reference.get('name')}"
 
 
@@ -243,20 +244,20 @@ def _created(value: Object, _now: float) -> str:
 
 
 def _node_status(node: Object, _now: float) -> str:
-    conditions = {entry["type"]: entry.get("status") for entry in (node.get("status") or {}).get("conditions") or ()}
+    conditions = {entry["type"]: entry.get("status") for entry in list_at(node, "status", "conditions")}
     shown = {"True": "Ready", "False": "NotReady"}.get(conditions.get("Ready", ""), "Unknown")
     return f"{shown},SchedulingDisabled" if dig(node, "spec", "unschedulable") is True else shown
 
 
 def _node_roles(node: Object, _now: float) -> str:
     prefix = "node-role.kubernetes.io/"
-    roles = [key[len(prefix) :] for key in node["metadata"].get("labels") or {} if key.startswith(prefix)]
+    roles = [key[len(prefix) :] for key in object_at(node["metadata"], "labels") if key.startswith(prefix)]
     return ",".join(sorted(roles)) or _NONE
 
 
 def _node_address(kind: str) -> Callable[[Object, float], str]:
     def value(node: Object, _now: float) -> str:
-        addresses = (node.get("status") or {}).get("addresses") or ()
+        addresses = list_at(node, "status", "addresses")
         return next((entry["address"] for entry in addresses if entry["type"] == kind), _NONE)
 
     return value
@@ -288,7 +289,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
     "namespaces": (_NAME, _column("Status", _text("status", "phase", default="")), _AGE),
     "configmaps": (
-        _NAME, _column("Data", lambda value, _: len(value.get("data") or {}) + len(value.get("binaryData") or {})), _AGE,
+        _NAME, _column("Data", lambda value, _: len(object_at(value, "data")) + len(object_at(value, "binaryData"))), _AGE,
     ),
     "secrets": (_NAME, _column("Type", _text("type", default="")), _column("Data", _count("data")), _AGE),
     "nodes": (
@@ -342,7 +343,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         _column(
             "Last Schedule",
             lambda value, now: age(value["status"]["lastScheduleTime"], now)
-            if (value.get("status") or {}).get("lastScheduleTime")
+            if object_at(value, "status").get("lastScheduleTime")
             else _NONE,
         ), _AGE, *_template(selector=False, path=("spec", "jobTemplate", "spec", "template", "spec")),
         _wide("Selector", lambda _, __: _NONE),

@@ -12,6 +12,7 @@ from controller.apiserver.builtin import pods
 from controller.apiserver.kinds import dig
 from controller.apiserver.schema.node import MISSING
 from controller.apiserver.schema.rules import compile_rule
+from controller.apiserver.shapes import is_list, is_object, list_at, object_at
 from controller.apiserver.status import Cause, Object
 
 # Namespaces
@@ -40,7 +41,7 @@ def namespace_status(_namespace: Object) -> Object:
 
 def validate_namespace_status(namespace: Object, _old: Object | None) -> Sequence[Cause]:
     """A namespace is Terminating if and only if it is being deleted."""
-    phase, deleted = (namespace.get("status") or {}).get("phase"), namespace["metadata"].get("deletionTimestamp")
+    phase, deleted = object_at(namespace, "status").get("phase"), namespace["metadata"].get("deletionTimestamp")
     if phase == "Terminating" and not deleted:
         text = "may only be 'Active' if `deletionTimestamp` is empty"
         return [causes.invalid_value("status.Phase", phase, text)]
@@ -51,19 +52,19 @@ def validate_namespace_status(namespace: Object, _old: Object | None) -> Sequenc
 
 
 def endpoints_defaults(endpoints: Object) -> None:
-    for subset in endpoints.get("subsets") or ():
-        for port in subset.get("ports") or ():
+    for subset in list_at(endpoints, "subsets"):
+        for port in list_at(subset, "ports"):
             port.setdefault("protocol", "TCP")
 
 
 def slice_defaults(piece: Object) -> None:
-    for port in piece.get("ports") or ():
+    for port in list_at(piece, "ports"):
         port.setdefault("protocol", "TCP")
         port.setdefault("name", "")
 
 
 def namespace_fields(namespace: Object) -> dict[str, str]:
-    return {"status.phase": (namespace.get("status") or {}).get("phase", "")}
+    return {"status.phase": object_at(namespace, "status").get("phase", "")}
 
 
 # Workloads
@@ -210,7 +211,7 @@ def validate_data(value: Object, old: Object | None) -> Sequence[Cause]:
     """Config maps and secrets: their keys, and that an immutable one stays as it is."""
     found: list[Cause] = []
     for field in ("data", "binaryData"):
-        for key in value.get(field) or {}:
+        for key in object_at(value, field):
             if not re.fullmatch(r"[-._a-zA-Z0-9]+", key) or len(key) > 253 or key in (".", ".."):
                 text = (
                     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
@@ -237,13 +238,13 @@ def role_ref_defaults(binding: Object) -> None:
     reference = binding.setdefault("roleRef", {})
     if not reference.get("apiGroup"):
         reference["apiGroup"] = "rbac.authorization.k8s.io"
-    for subject in binding.get("subjects") or ():
+    for subject in list_at(binding, "subjects"):
         if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
             subject["apiGroup"] = "rbac.authorization.k8s.io"
 
 
 def validate_binding(binding: Object, old: Object | None) -> Sequence[Cause]:
-    reference = binding.get("roleRef") or {}
+    reference = object_at(binding, "roleRef")
     found: list[Cause] = []
     allowed = ("Role", "ClusterRole") if binding["kind"] == "RoleBinding" else ("ClusterRole",)
     if reference.get("kind") not in allowed:
@@ -257,7 +258,7 @@ def validate_binding(binding: Object, old: Object | None) -> Sequence[Cause]:
 
 def validate_role(role: Object, _old: Object | None) -> Sequence[Cause]:
     found: list[Cause] = []
-    for index, rule in enumerate(role.get("rules") or ()):
+    for index, rule in enumerate(list_at(role, "rules")):
         where = f"rules[{index}]"
         if not rule.get("verbs"):
             found.append(causes.required(f"{where}.verbs", "verbs must contain at least one value"))
@@ -276,7 +277,7 @@ def validate_role(role: Object, _old: Object | None) -> Sequence[Cause]:
 
 
 def validate_lease(lease: Object, _old: Object | None) -> Sequence[Cause]:
-    spec = lease.get("spec") or {}
+    spec = object_at(lease, "spec")
     found: list[Cause] = []
     if "leaseDurationSeconds" in spec and spec["leaseDurationSeconds"] <= 0:
         found.append(
@@ -297,8 +298,8 @@ def event_defaults(event: Object) -> None:
 
 def event_fields(event: Object) -> dict[str, str]:
     found = {f"involvedObject.{name}": "" for name in _REFERENCE}
-    found |= {f"involvedObject.{name}": str(value) for name, value in (event.get("involvedObject") or {}).items()}
-    source = event.get("source") or {}
+    found |= {f"involvedObject.{name}": str(value) for name, value in object_at(event, "involvedObject").items()}
+    source = object_at(event, "source")
     found |= {"reason": event.get("reason", ""), "type": event.get("type", "")}
     found["reportingComponent"] = event.get("reportingComponent", "")
     found["source"] = source.get("component") or event.get("reportingComponent", "")
@@ -313,7 +314,7 @@ EVENT_FIELDS = frozenset(
 
 def validate_event(event: Object, _old: Object | None) -> Sequence[Cause]:
     """An event lives where the object lives that it is about."""
-    about = (event.get("involvedObject") or {}).get("namespace", "")
+    about = object_at(event, "involvedObject").get("namespace", "")
     namespace = event["metadata"].get("namespace", "")
     if about and about != namespace:
         return [causes.invalid_value("involvedObject.namespace", about, "does not match event.namespace")]
@@ -331,7 +332,7 @@ def secret_fields(secret: Object) -> dict[str, str]:
 
 def webhook_defaults(configuration: Object) -> None:
     mutating = configuration["kind"] == "MutatingWebhookConfiguration"
-    for hook in configuration.get("webhooks") or ():
+    for hook in list_at(configuration, "webhooks"):
         hook.setdefault("failurePolicy", "Fail")
         hook.setdefault("matchPolicy", "Equivalent")
         hook.setdefault("namespaceSelector", {})
@@ -339,10 +340,10 @@ def webhook_defaults(configuration: Object) -> None:
         hook.setdefault("timeoutSeconds", 10)
         if mutating:
             hook.setdefault("reinvocationPolicy", "Never")
-        service = (hook.get("clientConfig") or {}).get("service")
+        service = object_at(hook, "clientConfig").get("service")
         if service is not None:
             service.setdefault("port", 443)
-        for rule in hook.get("rules") or ():
+        for rule in list_at(hook, "rules"):
             rule.setdefault("scope", "*")
 
 
@@ -352,7 +353,7 @@ def validate_webhooks(configuration: Object, _old: Object | None) -> Sequence[Ca
 
 def _check_webhooks(configuration: Object) -> Iterator[Cause]:
     seen: set[str] = set()
-    for index, hook in enumerate(configuration.get("webhooks") or ()):
+    for index, hook in enumerate(list_at(configuration, "webhooks")):
         where, name = f"webhooks[{index}]", hook.get("name", "")
         if not name:
             yield causes.required(f"{where}.name")
@@ -362,7 +363,7 @@ def _check_webhooks(configuration: Object) -> Iterator[Cause]:
         if name in seen:
             yield causes.duplicate(f"{where}.name", name)
         seen.add(name)
-        versions = hook.get("admissionReviewVersions") or []
+        versions = list_at(hook, "admissionReviewVersions")
         if not versions:
             text = "must specify one of v1, v1beta1"
             yield causes.required(f"{where}.admissionReviewVersions", text)
@@ -377,7 +378,7 @@ def _check_webhooks(configuration: Object) -> Iterator[Cause]:
         if not 1 <= hook.get("timeoutSeconds", 10) <= 30:
             text = "the timeout value must be between 1 and 30 seconds"
             yield causes.invalid_value(f"{where}.timeoutSeconds", hook["timeoutSeconds"], text)
-        config = hook.get("clientConfig") or {}
+        config = object_at(hook, "clientConfig")
         if ("url" in config) == ("service" in config):
             yield causes.required(f"{where}.clientConfig", "exactly one of url or service is required")
         elif "url" in config and not config["url"].startswith("https://"):
@@ -394,9 +395,9 @@ def definition_defaults(definition: Object) -> None:
     if kind := names_.get("kind"):
         names_.setdefault("singular", kind.lower())
         names_.setdefault("listKind", f"{kind}List")
-    if not (spec.get("conversion") or {}).get("strategy"):
+    if not object_at(spec, "conversion").get("strategy"):
         spec["conversion"] = {"strategy": "None"}
-    for version in spec.get("versions") or ():
+    for version in list_at(spec, "versions"):
         schema = dig(version, "schema", "openAPIV3Schema")
         if schema is not MISSING:
             _schema_defaults(schema)
@@ -404,19 +405,19 @@ def definition_defaults(definition: Object) -> None:
 
 def _schema_defaults(schema: Any) -> None:
     """Empty lists and nulls in a schema say nothing."""
-    if isinstance(schema, dict):
+    if is_object(schema):
         for name in [name for name, value in schema.items() if value is None and name not in ("default", "example")]:
             del schema[name]
         for name, value in schema.items():
             if name not in ("default", "example", "enum"):
                 _schema_defaults(value)
-    elif isinstance(schema, list):
+    elif is_list(schema):
         for value in schema:
             _schema_defaults(value)
 
 
 def definition_status(definition: Object) -> Object:
-    storage = [version["name"] for version in definition["spec"].get("versions") or () if version.get("storage")]
+    storage = [version["name"] for version in list_at(definition["spec"], "versions") if version.get("storage")]
     return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": storage}
 
 
@@ -426,7 +427,7 @@ def validate_definition(definition: Object, old: Object | None) -> Sequence[Caus
 
 def _check_definition(definition: Object, old: Object | None) -> Iterator[Cause]:
     spec, name = definition["spec"], definition["metadata"].get("name", "")
-    given, group = spec.get("names") or {}, spec.get("group", "")
+    given, group = object_at(spec, "names"), spec.get("group", "")
     if name != f"{given.get('plural', '')}.{group}":
         yield causes.invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
     if not group:
@@ -441,7 +442,7 @@ def _check_definition(definition: Object, old: Object | None) -> Iterator[Cause]
                 yield causes.invalid_value(f"spec.names.{field}", given[field], text)
     if spec.get("scope") not in ("Cluster", "Namespaced"):
         yield causes.not_supported("spec.scope", spec.get("scope", ""), ("Cluster", "Namespaced"))
-    versions = spec.get("versions") or []
+    versions = list_at(spec, "versions")
     if sum(bool(version.get("storage")) for version in versions) != 1:
         yield causes.invalid_value("spec.versions", versions, "must have exactly one version marked as storage version")
     for index, version in enumerate(versions):
@@ -478,18 +479,18 @@ def _check_schema(schema: Object, field: str, *, root: bool = False) -> Iterator
     if schema.get("properties") and schema.get("additionalProperties"):
         text = "additionalProperties and properties are mutual exclusive"
         yield causes.forbidden_field(f"{field}.additionalProperties", text)
-    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
+    for index, rule in enumerate(list_at(schema, "x-kubernetes-validations")):
         where = f"{field}.x-kubernetes-validations[{index}].rule"
         try:
             compile_rule(rule.get("rule", ""))
         except ValueError as error:
             first = str(error).splitlines()[0]
             yield causes.invalid_value(where, rule, f"compilation failed: {first}")
-    for name, inner in (schema.get("properties") or {}).items():
+    for name, inner in object_at(schema, "properties").items():
         if not (root and name in ("apiVersion", "kind", "metadata")):
             yield from _check_schema(inner, f"{field}.properties[{name}]")
     for word in ("items", "additionalProperties"):
-        if isinstance(inner := schema.get(word), dict):
+        if is_object(inner := schema.get(word)):
             yield from _check_schema(inner, f"{field}.{word}")
 
 

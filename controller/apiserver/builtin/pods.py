@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from controller.apiserver import causes, names
+from controller.apiserver.shapes import is_object, list_at, object_at
 from controller.apiserver.status import Cause, Object
 
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](-?[a-z0-9])*")
@@ -20,13 +21,13 @@ def pod_defaults(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     spec_defaults(spec)
     spec.setdefault("enableServiceLinks", True)
-    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+    for container in [*list_at(spec, "containers"), *list_at(spec, "initContainers")]:
         resources = container["resources"]
         if limits := resources.get("limits"):
-            resources["requests"] = {**limits, **(resources.get("requests") or {})}
+            resources["requests"] = {**limits, **object_at(resources, "requests")}
     if spec.get("hostNetwork"):
-        for container in spec.get("containers") or ():
-            for port in container.get("ports") or ():
+        for container in list_at(spec, "containers"):
+            for port in list_at(container, "ports"):
                 port.setdefault("hostPort", port["containerPort"])
 
 
@@ -46,9 +47,9 @@ def spec_defaults(spec: Object) -> None:
     if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     for group in _CONTAINERS:
-        for container in spec.get(group) or ():
+        for container in list_at(spec, group):
             _container_defaults(container)
-    for volume in spec.get("volumes") or ():
+    for volume in list_at(spec, "volumes"):
         _volume_defaults(volume)
 
 
@@ -60,16 +61,16 @@ def _container_defaults(container: Object) -> None:
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     latest = "@" not in image and tag in ("", "latest")
     container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
-    for port in container.get("ports") or ():
+    for port in list_at(container, "ports"):
         port.setdefault("protocol", "TCP")
-    for env in container.get("env") or ():
-        if reference := (env.get("valueFrom") or {}).get("fieldRef"):
+    for env in list_at(container, "env"):
+        if reference := object_at(env, "valueFrom").get("fieldRef"):
             reference.setdefault("apiVersion", "v1")
     for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (probe := container.get(kind)) is not None:
             _probe_defaults(probe)
-    for hook in (container.get("lifecycle") or {}).values():
-        if isinstance(hook, dict) and (get := hook.get("httpGet")) is not None:
+    for hook in object_at(container, "lifecycle").values():
+        if is_object(hook) and (get := hook.get("httpGet")) is not None:
             _http_get_defaults(get)
 
 
@@ -100,13 +101,13 @@ def _volume_defaults(volume: Object) -> None:
             inner.setdefault("defaultMode", 0o644)
     if (path := volume.get("hostPath")) is not None:
         path.setdefault("type", "")
-    for source in (volume.get("projected") or {}).get("sources") or ():
+    for source in list_at(volume, "projected", "sources"):
         if (token := source.get("serviceAccountToken")) is not None:
             token.setdefault("expirationSeconds", 3600)
-        for item in (source.get("downwardAPI") or {}).get("items") or ():
+        for item in list_at(source, "downwardAPI", "items"):
             if reference := item.get("fieldRef"):
                 reference.setdefault("apiVersion", "v1")
-    for item in (volume.get("downwardAPI") or {}).get("items") or ():
+    for item in list_at(volume, "downwardAPI", "items"):
         if reference := item.get("fieldRef"):
             reference.setdefault("apiVersion", "v1")
 
@@ -126,16 +127,16 @@ def prepare(pod: Object, old: Object | None) -> None:
 
 def quality(pod: Object) -> str:
     """The pod's quality of service class."""
-    containers = [entry for group in ("containers", "initContainers") for entry in pod["spec"].get(group) or ()]
+    containers = [entry for group in ("containers", "initContainers") for entry in list_at(pod["spec"], group)]
     wanted = [
-        {name for name in (entry.get("resources") or {}).get(kind) or {} if name in ("cpu", "memory")}
+        {name for name in object_at(entry, "resources", kind) if name in ("cpu", "memory")}
         for entry in containers
         for kind in ("requests", "limits")
     ]
     if not any(wanted):
         return "BestEffort"
     guaranteed = all(
-        {"cpu", "memory"} <= ((entry.get("resources") or {}).get("limits") or {}).keys()
+        {"cpu", "memory"} <= object_at(entry, "resources", "limits").keys()
         and entry["resources"].get("requests") == entry["resources"]["limits"]
         for entry in containers
     )
@@ -148,7 +149,7 @@ def initial_status(pod: Object) -> Object:
 
 def fields(pod: Object) -> dict[str, str]:
     """What field selectors of pods see."""
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    spec, status = object_at(pod, "spec"), object_at(pod, "status")
     return {
         "spec.nodeName": spec.get("nodeName", ""),
         "spec.restartPolicy": spec.get("restartPolicy", ""),
@@ -178,7 +179,7 @@ FIELDS = frozenset(
 
 def grace_period(pod: Object) -> int:
     """How long a deletion waits: a pod that runs nowhere, or has ended, goes at once."""
-    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    ended = object_at(pod, "status").get("phase") in ("Succeeded", "Failed")
     if ended or not pod["spec"].get("nodeName"):
         return 0
     return int(pod["spec"].get("terminationGracePeriodSeconds", 30))
@@ -193,13 +194,13 @@ def validate(pod: Object, old: Object | None) -> Sequence[Cause]:
 def check_spec(spec: Object, field: str, *, policies: Sequence[str] = _POLICIES) -> Iterator[Cause]:
     """What is wrong with a pod's spec."""
     taken: set[str] = set()
-    containers = spec.get("containers") or []
+    containers = list_at(spec, "containers")
     if not containers:
         yield causes.required(f"{field}.containers")
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    volumes = {volume.get("name") for volume in list_at(spec, "volumes")}
     yield from _check_volumes(spec, field)
     for group in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(group) or ()):
+        for index, container in enumerate(list_at(spec, group)):
             yield from _check_container(container, f"{field}.{group}[{index}]", taken, volumes)
     if spec.get("restartPolicy") not in policies:
         yield causes.not_supported(f"{field}.restartPolicy", spec.get("restartPolicy", ""), policies)
@@ -209,12 +210,12 @@ def check_spec(spec: Object, field: str, *, policies: Sequence[str] = _POLICIES)
     if node := spec.get("nodeName"):
         for text in names.subdomain(node):
             yield causes.invalid_value(f"{field}.nodeName", node, text)
-    yield from names.check_labels(spec.get("nodeSelector") or {}, f"{field}.nodeSelector")
+    yield from names.check_labels(object_at(spec, "nodeSelector"), f"{field}.nodeSelector")
 
 
 def _check_volumes(spec: Object, field: str) -> Iterator[Cause]:
     seen: set[str] = set()
-    for index, volume in enumerate(spec.get("volumes") or ()):
+    for index, volume in enumerate(list_at(spec, "volumes")):
         where, name = f"{field}.volumes[{index}].name", volume.get("name", "")
         if not name:
             yield causes.required(where)
@@ -242,15 +243,15 @@ def _check_container(container: Object, field: str, taken: set[str], volumes: se
         yield causes.not_supported(
             f"{field}.imagePullPolicy", container.get("imagePullPolicy"), ("Always", "IfNotPresent", "Never")
         )
-    yield from _check_ports(container.get("ports") or (), f"{field}.ports")
-    for index, env in enumerate(container.get("env") or ()):
+    yield from _check_ports(list_at(container, "ports"), f"{field}.ports")
+    for index, env in enumerate(list_at(container, "env")):
         if not env.get("name"):
             yield causes.required(f"{field}.env[{index}].name")
         if env.get("value") and env.get("valueFrom"):
             yield causes.invalid_value(
                 f"{field}.env[{index}].valueFrom", "", "may not be specified when `value` is not empty"
             )
-    for index, mount in enumerate(container.get("volumeMounts") or ()):
+    for index, mount in enumerate(list_at(container, "volumeMounts")):
         where = f"{field}.volumeMounts[{index}]"
         if not mount.get("name"):
             yield causes.required(f"{where}.name")

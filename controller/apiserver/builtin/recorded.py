@@ -12,7 +12,6 @@ from controller.apiserver.schema.node import PREFIX, Node
 from controller.apiserver.schema.typed import Reader, compile_reader
 from controller.apiserver.status import Object
 
-
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from controller.apiserver import causes, names
 from controller.apiserver.builtin.pods import port_name, port_number
+from controller.apiserver.shapes import list_at, object_at
 from controller.apiserver.status import Cause, Object
 
 NETWORK = ipaddress.ip_network("10.96.0.0/12")
@@ -22,7 +23,7 @@ def defaults(service: Object) -> None:
     spec.setdefault("type", "ClusterIP")
     if spec["sessionAffinity"] == "ClientIP":
         spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault("timeoutSeconds", 10800)
-    for port in spec.get("ports") or ():
+    for port in list_at(spec, "ports"):
         port.setdefault("protocol", "TCP")
         if port.get("targetPort") in (None, 0, ""):
             port["targetPort"] = port.get("port", 0)
@@ -76,7 +77,7 @@ class Addresses:
         if address in taken:
             text = f"failed to allocate IP {address}: provided IP is already allocated"
             found.append(causes.invalid_value("spec.clusterIPs", spec["clusterIPs"], text))
-        for index, port in enumerate(spec.get("ports") or ()):
+        for index, port in enumerate(list_at(spec, "ports")):
             if port.get("nodePort") and str(port["nodePort"]) in taken:
                 text = "provided port is already allocated"
                 found.append(causes.invalid_value(f"spec.ports[{index}].nodePort", port["nodePort"], text))
@@ -95,9 +96,9 @@ class Addresses:
         raise AssertionError("the service network is full")
 
     def _give_node_ports(self, spec: Object, before: Object) -> None:
-        had = {(port["port"], port["protocol"]): port.get("nodePort") for port in before.get("ports") or ()}
+        had = {(port["port"], port["protocol"]): port.get("nodePort") for port in list_at(before, "ports")}
         taken = self._taken()
-        for port in spec.get("ports") or ():
+        for port in list_at(spec, "ports"):
             if not port.get("nodePort"):
                 kept = had.get((port["port"], port["protocol"]))
                 port["nodePort"] = kept or next(number for number in _NODE_PORTS if str(number) not in taken)
@@ -106,9 +107,9 @@ class Addresses:
 
 def held(service: Object) -> set[str]:
     """The addresses and node ports of a stored Service."""
-    spec = service.get("spec") or {}
-    found = set(spec.get("clusterIPs") or ()) - {"None"}
-    return found | {str(port["nodePort"]) for port in spec.get("ports") or () if port.get("nodePort")}
+    spec = object_at(service, "spec")
+    found = set(list_at(spec, "clusterIPs")) - {"None"}
+    return found | {str(port["nodePort"]) for port in list_at(spec, "ports") if port.get("nodePort")}
 
 
 def initial_status(_service: Object) -> Object:
@@ -116,12 +117,12 @@ def initial_status(_service: Object) -> Object:
 
 
 def fields(service: Object) -> dict[str, str]:
-    spec = service.get("spec") or {}
+    spec = object_at(service, "spec")
     return {"spec.clusterIP": spec.get("clusterIP", ""), "spec.type": spec.get("type", "")}
 
 
 def validate_status(service: Object, _old: Object | None) -> Sequence[Cause]:
-    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    balancer = object_at(service, "status", "loadBalancer")
     if balancer.get("ingress") and service["spec"]["type"] != "LoadBalancer":
         text = "may only be used when `spec.type` is 'LoadBalancer'"
         return [causes.forbidden_field("status.loadBalancer.ingress", text)]
@@ -133,7 +134,7 @@ FIELDS = frozenset({"spec.clusterIP", "spec.type"})
 
 def _check(service: Object, old: Object | None) -> Iterator[Cause]:
     spec = service["spec"]
-    ports = spec.get("ports") or []
+    ports = list_at(spec, "ports")
     headless = spec.get("clusterIP") == "None"
     if spec["type"] not in _TYPES:
         yield causes.not_supported("spec.type", spec["type"], _TYPES)
@@ -148,7 +149,7 @@ def _check(service: Object, old: Object | None) -> Iterator[Cause]:
     if spec["sessionAffinity"] not in ("ClientIP", "None"):
         yield causes.not_supported("spec.sessionAffinity", spec["sessionAffinity"], ("ClientIP", "None"))
     yield from _check_ports(ports)
-    yield from names.check_labels(spec.get("selector") or {}, "spec.selector")
+    yield from names.check_labels(object_at(spec, "selector"), "spec.selector")
     address = spec.get("clusterIP", "")
     if address not in ("", "None") and not _is_address(address):
         yield causes.invalid_value(

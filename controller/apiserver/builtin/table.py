@@ -30,7 +30,14 @@ class Row:
     def to_kind(self) -> Kind:
         schema = recorded.schema_of(recorded.type_of(self.group, "v1", self.kind))
         scale: Object | None = {"specReplicasPath": ".spec.replicas"} if self.scale else None
-        version = Version("v1", schema, columns=COLUMNS.get(self.plural, DEFAULT), status=self.status, scale=scale, deprecation=self.deprecation)
+        version = Version(
+            "v1",
+            schema,
+            columns=COLUMNS.get(self.plural, DEFAULT),
+            status=self.status,
+            scale=scale,
+            deprecation=self.deprecation,
+        )
         return Kind(
             group=self.group,
             kind=self.kind,
@@ -219,9 +226,7 @@ def _others() -> list[Row]:
             group="discovery.k8s.io",
             kind="EndpointSlice",
             plural="endpointslices",
-            behaviour=Behaviour(
-                spec_paths=("endpoints", "ports", "addressType"), defaults=objects.slice_defaults
-            ),
+            behaviour=Behaviour(spec_paths=("endpoints", "ports", "addressType"), defaults=objects.slice_defaults),
         ),
         Row(group="events.k8s.io", kind="Event", plural="events", short="ev", behaviour=plain),
         Row(

@@ -13,15 +13,16 @@ from controller.apiserver.managed import fieldset
 from controller.apiserver.managed.fieldset import FieldSet, Path
 from controller.apiserver.schema.listtypes import list_key
 from controller.apiserver.schema.node import MISSING, Node
+from controller.apiserver.shapes import is_list, is_object
 
 _DEDUCED = Node({})
 
 
 def _shape(value: Any, node: Node) -> str:
     """How a value is owned: as a leaf, as a map, or as a list whose entries have names."""
-    if isinstance(value, dict):
+    if is_object(value):
         return "leaf" if node.atomic_map else "map"
-    if isinstance(value, list):
+    if is_list(value):
         return "list" if node.list_type in ("map", "set") else "leaf"
     return "leaf"
 
@@ -35,7 +36,7 @@ def _child(node: Node, name: str) -> Node:
 
 
 def _entry_name(item: Any, node: Node) -> str:
-    if node.list_type == "map" and isinstance(item, dict):
+    if node.list_type == "map" and is_object(item):
         return fieldset.key(list_key(item, node))
     return fieldset.entry(item)
 
@@ -43,7 +44,7 @@ def _entry_name(item: Any, node: Node) -> str:
 def entries(items: Any, node: Node) -> dict[str, Any]:
     """The entries of a set or map list by name; of entries of the same name the first."""
     found: dict[str, Any] = {}
-    for item in items if isinstance(items, list) else ():
+    for item in items if is_list(items) else ():
         found.setdefault(_entry_name(item, node), item)
     return found
 
@@ -74,17 +75,22 @@ def _collect(value: Any, node: Node, path: Path, found: FieldSet) -> None:
 
 def mistyped(value: Any, node: Node, path: str = "") -> Iterator[str]:
     """Fields that a schema does not have, and scalars of the wrong type."""
-    expected = {"string": "string", "boolean": "boolean", "integer": "numeric (int or float)", "number": "numeric (int or float)"}
+    expected = {
+        "string": "string",
+        "boolean": "boolean",
+        "integer": "numeric (int or float)",
+        "number": "numeric (int or float)",
+    }
     if value is None or node.preserve_unknown or node.int_or_string:
         return
-    if isinstance(value, dict) and (node.properties or node.additional is not None):
+    if is_object(value) and (node.properties or node.additional is not None):
         for name, inner in value.items():
             child = node.child(name)
             if child is None:
                 yield f"{path}.{name}: field not declared in schema"
             else:
                 yield from mistyped(inner, child, f"{path}.{name}")
-    elif isinstance(value, list) and node.items is not None and node.list_type in ("map", "set"):
+    elif is_list(value) and node.items is not None and node.list_type in ("map", "set"):
         for item in value:
             inner_path = f"{path}{fieldset.shown((_entry_name(item, node),))}"
             yield from mistyped(item, node.items, inner_path)
@@ -136,7 +142,7 @@ def _compare(old: Any, new: Any, node: Node, path: Path, found: Differences) -> 
         _compare_leaf(old, new, path, found)
         return
     if shapes == {"map"}:
-        before, after = old if isinstance(old, dict) else {}, new if isinstance(new, dict) else {}
+        before, after = old if is_object(old) else {}, new if is_object(new) else {}
         for name in [*before, *(name for name in after if name not in before)]:
             inner = _child(node, name)
             where = (*path, fieldset.field(name))
@@ -241,4 +247,3 @@ def _element_node(name: str, node: Node) -> Node:
     if name.startswith("f:"):
         return _child(node, name[2:])
     return node.items or _DEDUCED
-

@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonpatch
 
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Refused, bad_request
 
 _MOST_OPERATIONS = 10_000
@@ -14,9 +15,9 @@ _MOST_OPERATIONS = 10_000
 
 def merge_patch(value: Any, patch: Any) -> Any:
     """Fields of the patch replace those of the value, null removes them."""
-    if not isinstance(patch, dict):
+    if not is_object(patch):
         return patch
-    found = dict(value) if isinstance(value, dict) else {}
+    found = dict(value) if is_object(value) else {}
     for name, inner in patch.items():
         if inner is None:
             found.pop(name, None)
@@ -27,7 +28,7 @@ def merge_patch(value: Any, patch: Any) -> Any:
 
 def json_patch(value: Any, operations: Any) -> Any:
     """Apply operations in order; if one of them does not fit, nothing happens."""
-    if not isinstance(operations, list):
+    if not is_list(operations):
         raise bad_request(
             "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.apiserver.schema.node import Node
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Refused, bad_request
 
 _DIRECTIVE = "$patch"
@@ -20,9 +21,9 @@ _ORDER = "$setElementOrder/"
 
 def strategic_merge(value: Any, patch: Any, node: Node) -> Any:
     """What a strategic merge patch makes of a value."""
-    if not isinstance(patch, dict):
+    if not is_object(patch):
         return patch
-    return _merge_map(value if isinstance(value, dict) else {}, patch, node)
+    return _merge_map(value if is_object(value) else {}, patch, node)
 
 
 def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict[str, Any]:
@@ -38,27 +39,27 @@ def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict
             raise Refused(500, "", f"unknown patch type: {other} in map: map[{_DIRECTIVE}:{other}]")
     found = dict(value)
     if (kept := rest.pop(_RETAIN, None)) is not None:
-        if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
+        if not is_list(kept) or not all(isinstance(name, str) for name in kept):
             raise bad_request(f"{_RETAIN} must be a list of strings")
         found = {name: inner for name, inner in found.items() if name in kept}
     deleted = _take(rest, _DELETE)
     orders = _take(rest, _ORDER)
     for name, gone in deleted.items():
-        if isinstance(found.get(name), list):
+        if is_list(found.get(name)):
             found[name] = [item for item in found[name] if item not in gone]
     for name, inner in rest.items():
         child = node.child(name) or Node({})
         if inner is None:
             found.pop(name, None)
-        elif isinstance(inner, dict):
+        elif is_object(inner):
             before = found.get(name)
-            found[name] = _merge_map(before if isinstance(before, dict) else {}, inner, child)
-        elif isinstance(inner, list):
+            found[name] = _merge_map(before if is_object(before) else {}, inner, child)
+        elif is_list(inner):
             found[name] = _merge_list(found.get(name), inner, child, orders.pop(name, None))
         else:
             found[name] = inner
     for name, order in orders.items():
-        if isinstance(found.get(name), list):
+        if is_list(found.get(name)):
             found[name] = _ordered(found[name], found[name], order, node.child(name) or Node({}))
     return found
 
@@ -67,7 +68,7 @@ def _take(patch: dict[str, Any], prefix: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for name in [name for name in patch if name.startswith(prefix)]:
         inner = patch.pop(name)
-        if not isinstance(inner, list):
+        if not is_list(inner):
             raise bad_request(f"{name} must be a list")
         found[name[len(prefix) :]] = inner
     return found
@@ -75,21 +76,21 @@ def _take(patch: dict[str, Any], prefix: str) -> dict[str, list[Any]]:
 
 def _clean(value: Any) -> Any:
     """A value as it is stored: without directives and nulls."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {name: _clean(inner) for name, inner in value.items() if inner is not None and not name.startswith("$")}
-    if isinstance(value, list):
-        return [_clean(item) for item in value if not (isinstance(item, dict) and item.get(_DIRECTIVE) == "delete")]
+    if is_list(value):
+        return [_clean(item) for item in value if not (is_object(item) and item.get(_DIRECTIVE) == "delete")]
     return value
 
 
 def _merge_list(value: Any, patch: list[Any], node: Node, order: list[Any] | None) -> list[Any]:
     if "merge" not in node.strategies:
         return [_clean(item) for item in patch]
-    before = value if isinstance(value, list) else []
+    before = value if is_list(value) else []
     if not node.merge_key:
         merged = [*before, *(item for item in dict.fromkeys(patch) if item not in before)]
         return _ordered(merged, before, patch if order is None else order, node)
-    if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
+    if any(is_object(item) and item.get(_DIRECTIVE) == "replace" for item in patch):
         return [_clean(item) for item in patch if item.get(_DIRECTIVE) != "replace" or len(item) > 1]
     merged = _merge_entries(before, patch, node)
     return _ordered(merged, before, patch if order is None else order, node)
@@ -99,8 +100,8 @@ def _merge_entries(before: list[Any], patch: list[Any], node: Node) -> list[Any]
     items = node.items or Node({})
     found = list(before)
     for item in patch:
-        if not isinstance(item, dict) or node.merge_key not in item:
-            shown = f"map[{' '.join(f'{key}:{value}' for key, value in item.items())}]" if isinstance(item, dict) else item
+        if not is_object(item) or node.merge_key not in item:
+            shown = f"map[{' '.join(f'{key}:{value}' for key, value in item.items())}]" if is_object(item) else item
             raise Refused(500, "", f"map: {shown} does not contain declared merge key: {node.merge_key}")
         places = [index for index, entry in enumerate(found) if _name(entry, node) == item[node.merge_key]]
         if item.get(_DIRECTIVE) == "delete":
@@ -113,7 +114,7 @@ def _merge_entries(before: list[Any], patch: list[Any], node: Node) -> list[Any]
 
 
 def _name(item: Any, node: Node) -> Any:
-    return item.get(node.merge_key) if isinstance(item, dict) and node.merge_key else item
+    return item.get(node.merge_key) if is_object(item) and node.merge_key else item
 
 
 def _ordered(merged: list[Any], before: list[Any], order: list[Any], node: Node) -> list[Any]:

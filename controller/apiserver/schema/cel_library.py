@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import paula
 from cel.stdlib import STDLIB_FUNCTIONS
 
+from controller.apiserver.shapes import is_list, is_object
+
 _SUFFIXES = {
     "": 1, "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": 10**3, "M": 10**6, "G": 10**9,
     "T": 10**12, "P": 10**15, "E": 10**18, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
@@ -69,7 +71,7 @@ def _to_quantity(text: str) -> dict[str, str]:
 
 
 def _number(value: Any) -> Decimal:
-    found = parse_quantity(value[_NUMBER]) if isinstance(value, dict) else Decimal(value)
+    found = parse_quantity(value[_NUMBER]) if is_object(value) else Decimal(value)
     if found is None:
         raise ValueError("not a quantity")
     return found
@@ -98,23 +100,23 @@ def _is_sorted(items: list[Any]) -> bool:
 
 
 def _contains_address(network: Any, address: Any) -> bool:
-    text = address[_ADDRESS] if isinstance(address, dict) else address
+    text = address[_ADDRESS] if is_object(address) else address
     return _address(text) in _network(network[_NETWORK])
 
 
 def _contains_network(network: Any, other: Any) -> bool:
-    inner, outer = _network(other[_NETWORK] if isinstance(other, dict) else other), _network(network[_NETWORK])
+    inner, outer = _network(other[_NETWORK] if is_object(other) else other), _network(network[_NETWORK])
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # same version
 
 
 def _index_of(value: Any, item: Any, *rest: Any) -> Any:
-    if isinstance(value, list):
+    if is_list(value):
         return value.index(item) if item in value else -1
     return STDLIB_FUNCTIONS["indexOf"](value, item, *rest)
 
 
 def _last_index_of(value: Any, item: Any, *rest: Any) -> Any:
-    if isinstance(value, list):
+    if is_list(value):
         return len(value) - 1 - value[::-1].index(item) if item in value else -1
     return STDLIB_FUNCTIONS["lastIndexOf"](value, item, *rest)
 

@@ -6,13 +6,14 @@ import copy
 from typing import Any
 
 from controller.apiserver.schema.node import MISSING, Node
+from controller.apiserver.shapes import is_list, is_object
 
 
 def fill_defaults(value: Any, node: Node) -> None:
     """Add defaults in place, the nested ones of an added value too."""
     if not node.has_defaults:
         return
-    if isinstance(value, dict):
+    if is_object(value):
         for name, inner in node.properties.items():
             found = value.get(name, MISSING)
             # A null where null is not allowed counts as missing, but only if there is a default to take its place.
@@ -26,7 +27,7 @@ def fill_defaults(value: Any, node: Node) -> None:
                     if found is None and not node.additional.nullable and node.additional.default is not MISSING:
                         value[name] = copy.deepcopy(node.additional.default)
                     fill_defaults(value[name], node.additional)
-    elif isinstance(value, list) and node.items is not None:
+    elif is_list(value) and node.items is not None:
         for index, found in enumerate(value):
             if found is None and not node.items.nullable and node.items.default is not MISSING:
                 value[index] = copy.deepcopy(node.items.default)
@@ -35,7 +36,7 @@ def fill_defaults(value: Any, node: Node) -> None:
 
 def drop_nulls(value: Any, node: Node) -> None:
     """Remove nulls of fields that must not be null and have no default, in place."""
-    if isinstance(value, dict):
+    if is_object(value):
         for name in list(value):
             inner = node.child(name)
             if inner is None:
@@ -44,7 +45,7 @@ def drop_nulls(value: Any, node: Node) -> None:
                 del value[name]
             else:
                 drop_nulls(value[name], inner)
-    elif isinstance(value, list) and node.items is not None:
+    elif is_list(value) and node.items is not None:
         for item in value:
             drop_nulls(item, node.items)
 

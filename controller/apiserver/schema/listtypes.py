@@ -9,6 +9,7 @@ import msgspec
 
 from controller.apiserver import causes
 from controller.apiserver.schema.node import MISSING, Node
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Cause
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -16,13 +17,13 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 
 def duplicates(value: Any, node: Node, path: str = "") -> Iterator[Cause]:
     """Each entry of a set or map list that equals an earlier one."""
-    if isinstance(value, list):
+    if is_list(value):
         if node.list_type in ("map", "set"):
             yield from _repeated(value, node, path)
         if node.items is not None:
             for index, item in enumerate(value):
                 yield from duplicates(item, node.items, f"{path}[{index}]")
-    elif isinstance(value, dict):
+    elif is_object(value):
         for name, inner in value.items():
             if (schema := node.child(name)) is not None:
                 yield from duplicates(inner, schema, f"{path}.{name}" if path else name)
@@ -34,7 +35,7 @@ def _repeated(value: list[Any], node: Node, path: str) -> Iterator[Cause]:
     for index, item in enumerate(value):
         shown = item
         if node.list_type == "map":
-            if not isinstance(item, dict):
+            if not is_object(item):
                 text = "must be an object for an array of list-type map"
                 yield causes.invalid_value(f"{path}[{index}]", item, text)
                 continue
@@ -59,7 +60,7 @@ def list_key(item: dict[str, Any], node: Node) -> dict[str, Any]:
 
 def same_entry(item: Any, old: Any, node: Node) -> Any:
     """What an entry of a map list was before."""
-    if node.list_type != "map" or not isinstance(old, list) or not isinstance(item, dict):
+    if node.list_type != "map" or not is_list(old) or not is_object(item):
         return MISSING
     key = list_key(item, node)
-    return next((entry for entry in old if isinstance(entry, dict) and list_key(entry, node) == key), MISSING)
+    return next((entry for entry in old if is_object(entry) and list_key(entry, node) == key), MISSING)

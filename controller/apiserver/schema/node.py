@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Object
 
 PREFIX = "#/components/schemas/"
@@ -48,7 +49,7 @@ class Node:
     @functools.cached_property
     def items(self) -> Node | None:
         raw = self.raw.get("items")
-        return Node(raw, self.types) if isinstance(raw, dict) else None
+        return Node(raw, self.types) if is_object(raw) else None
 
     @functools.cached_property
     def additional(self) -> Node | None:
@@ -56,7 +57,7 @@ class Node:
         raw = self.raw.get("additionalProperties")
         if raw is True:
             return Node({"x-kubernetes-preserve-unknown-fields": True})
-        return Node(raw, self.types) if isinstance(raw, dict) else None
+        return Node(raw, self.types) if is_object(raw) else None
 
     @functools.cached_property
     def branches(self) -> dict[str, tuple[Node, ...]]:
@@ -94,7 +95,7 @@ def _resolved(raw: Object, types: Mapping[str, Object]) -> tuple[str, Object]:
     """A schema with its reference, bare or as the only entry of an allOf, replaced by what it points to."""
     reference = raw.get("$ref")
     inner = raw.get("allOf")
-    if reference is None and isinstance(inner, list) and len(inner) == 1 and "$ref" in inner[0]:
+    if reference is None and is_list(inner) and len(inner) == 1 and "$ref" in inner[0]:
         reference = inner[0]["$ref"]
     if reference is None:
         return "", raw

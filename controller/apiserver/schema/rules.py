@@ -20,6 +20,7 @@ from controller.apiserver.schema.cel_library import FUNCTIONS
 from controller.apiserver.schema.formats import FORMATS
 from controller.apiserver.schema.listtypes import same_entry
 from controller.apiserver.schema.node import MISSING, Node
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Cause, Object
 
 _RESERVED = frozenset(
@@ -83,13 +84,13 @@ def check_rules(value: Any, node: Node, path: str = "", *, old: Any = MISSING) -
         return
     for rule in node.rules:
         yield from _check_rule(value, node, rule, path, old)
-    if isinstance(value, dict):
-        before = old if isinstance(old, dict) else {}
+    if is_object(value):
+        before = old if is_object(old) else {}
         for name, inner in value.items():
             if (schema := node.child(name)) is not None:
                 where = f"{path}.{name}" if name in node.properties or not path else f"{path}[{name}]"
                 yield from check_rules(inner, schema, where.removeprefix("."), old=before.get(name, MISSING))
-    elif isinstance(value, list) and node.items is not None:
+    elif is_list(value) and node.items is not None:
         for index, item in enumerate(value):
             yield from check_rules(item, node.items, f"{path}[{index}]", old=same_entry(item, old, node))
 
@@ -150,14 +151,14 @@ def _functions(text: str) -> dict[str, Callable[..., Any]]:
 
 def to_cel(value: Any, node: Node, rule: str) -> Any:
     """A value as CEL is to see it, its properties under names that CEL can spell."""
-    if isinstance(value, dict):
+    if is_object(value):
         found: dict[str, Any] = {}
         for name, inner in value.items():
             schema = node.child(name)
             spelled = escaped(name) if name in node.properties else name
             found[spelled] = inner if schema is None else _child(inner, schema, spelled, rule)
         return found
-    if isinstance(value, list):
+    if is_list(value):
         return [to_cel(item, node.items, rule) for item in value] if node.items is not None else value
     return _scalar(value, node)
 

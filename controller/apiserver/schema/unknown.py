@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from controller.apiserver.schema.node import Node
+from controller.apiserver.shapes import is_list, is_object
 
 _RESOURCE_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
 
 
 def prune(value: Any, node: Node, path: str = "", *, unknown: list[str] | None = None, root: bool = False) -> None:
     """Remove unknown fields in place; their paths are added to `unknown`."""
-    if isinstance(value, dict):
+    if is_object(value):
         _prune_map(value, node, path, unknown, root=root)
-    elif isinstance(value, list) and node.items is not None:
+    elif is_list(value) and node.items is not None:
         for index, item in enumerate(value):
             prune(item, node.items, f"{path}[{index}]", unknown=unknown)
-    elif isinstance(value, list) and not node.preserve_unknown:
+    elif is_list(value) and not node.preserve_unknown:
         for index, item in enumerate(value):
             prune(item, _NOTHING, f"{path}[{index}]", unknown=unknown)
 

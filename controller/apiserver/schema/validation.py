@@ -17,6 +17,7 @@ from controller.apiserver import causes
 from controller.apiserver.schema.formats import FORMATS
 from controller.apiserver.schema.listtypes import same_entry
 from controller.apiserver.schema.node import MISSING, Node
+from controller.apiserver.shapes import is_object
 from controller.apiserver.status import Cause
 
 _NAMELESS = "<nil>"  # what the API server puts where an error belongs to no single field
@@ -216,7 +217,7 @@ def _check_object(value: dict[str, Any], node: Node, path: str, outcome: Outcome
         outcome.problems.append(causes.too_many(where, len(value), limit))
         return
     properties, additional = node.properties, node.additional
-    before = old if isinstance(old, dict) else {}
+    before = old if is_object(old) else {}
     for name, inner in value.items():
         schema = properties.get(name) or additional
         if schema is not None:
