@@ -13,5 +13,17 @@ def main() -> NoReturn:
     sys.exit(run_command(sys.argv[1:]))
 
 
+def policy_controller() -> NoReturn:
+    """Stand in for Linkerd's program `linkerd-policy-controller`: its arguments are those of `trellis run`.
+
+    So that an image needs only one entry point, the commands of `trellis` are understood, too.
+    """
+    from controller.cli.app import main as run_command  # noqa: PLC0415  # as above
+
+    arguments = sys.argv[1:]
+    is_command = bool(arguments) and (arguments[0] == "--version" or not arguments[0].startswith("-"))
+    sys.exit(run_command(arguments if is_command else ["run", *arguments]))
+
+
 if __name__ == "__main__":
     main()

@@ -181,12 +181,13 @@ class KubeServer:
         """The API server's process, for tests that stop, kill or freeze it."""
         return self._running["kube-apiserver"]
 
-    def start(self) -> None:
+    def start(self, *extra: str) -> None:
+        """Start both, kube-apiserver with the extra flags."""
         (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
         (self.folder / "service-account.key").write_bytes(_service_account_key())
         self.kubeconfig.write_text(json.dumps(self.kubeconfig_of(self.token)))
         self.start_etcd()
-        self.start_api_server()
+        self.start_api_server(*extra)
 
     def start_etcd(self) -> None:
         client, peer = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{self._peer_port}"
@@ -320,12 +321,12 @@ class KubeServer:
 
 
 @contextlib.contextmanager
-def kube_server(assets: Path) -> Iterator[KubeServer]:
+def kube_server(assets: Path, *extra: str) -> Iterator[KubeServer]:
     """Start an API server in a folder of its own; stop it and delete the folder afterwards."""
     with tempfile.TemporaryDirectory(prefix="kube-", ignore_cleanup_errors=True) as folder:
         server = KubeServer(assets, Path(folder))
         try:
-            server.start()
+            server.start(*extra)
             yield server
         finally:
             server.stop()

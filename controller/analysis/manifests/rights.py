@@ -24,6 +24,7 @@ from controller.analysis.manifests.objects import (
 from controller.index.status.records import PARSERS as KINDS_WITH_STATUS
 from controller.k8s.kinds import WATCHED
 from controller.k8s.meta import Resource
+from controller.k8s.policy import HTTPLocalRateLimitPolicy
 from controller.k8s.resource import ResourceType
 from controller.status.leadership import LEASE_NAME
 
@@ -52,12 +53,13 @@ def rights(installation: Installation) -> tuple[KubeObject, ...]:
 
 
 def cluster_rules() -> tuple[PolicyRule, ...]:
-    """Follow every kind; of those that have a status, read single objects and write the status."""
+    """Follow every kind, write the statuses of some, and before that read those to which others write, too."""
     watched = [kind.resource for kind in WATCHED]
     with_status = [resource for resource in watched if resource.model in KINDS_WITH_STATUS]
+    shared = [resource for resource in with_status if resource.model is not HTTPLocalRateLimitPolicy]
     return (
         *_rules(watched, ("list", "watch")),
-        *_rules(with_status, ("get",)),
+        *_rules(shared, ("get",)),
         *_rules(with_status, ("patch",), subresource="/status"),
     )
 
