@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -30,6 +30,8 @@ from tests.destinations import (
     service,
     service_ref,
 )
+
+T = TypeVar("T")
 
 GLOBAL = "g"
 NAMESPACES = ("a", "b", GLOBAL)
@@ -132,7 +134,12 @@ def routes(draw: st.DrawFn) -> Object:
     )
 
 
-objects = st.one_of(services(), egress_networks(), routes(), routes(), routes())
+def weighted(*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
+    """One of several, by weight."""
+    return st.sampled_from([choice for weight, choice in choices for _ in range(weight)]).flatmap(lambda chosen: chosen)
+
+
+objects = weighted((1, services()), (1, egress_networks()), (4, routes()))
 
 
 @attrs.frozen
@@ -156,15 +163,18 @@ class Relist:
 
 Step: TypeAlias = Apply | Delete | Relist
 
-steps = st.one_of(
-    st.builds(Apply, objects),
-    st.builds(Apply, objects),
-    st.builds(Apply, objects),
-    st.builds(Delete, st.integers(0, 50)),
-    st.builds(Relist, st.integers(0, 20), st.integers(0, 255), st.lists(objects, max_size=2)),
+applications = st.builds(Apply, objects)
+steps: st.SearchStrategy[Step] = weighted(
+    (6, applications),
+    (1, st.builds(Delete, st.integers(0, 50))),
+    (1, st.builds(Relist, st.integers(0, 20), st.integers(0, 255), st.lists(objects, max_size=2))),
 )
-# Events arrive in batches of any size.
-histories = st.lists(st.lists(steps, min_size=1, max_size=4), min_size=4, max_size=12)
+# First a world, then what happens to it, in batches of any size.
+histories = st.builds(
+    lambda world, batches: [world, *batches],
+    st.lists(applications, min_size=6, max_size=14),
+    st.lists(st.lists(steps, min_size=1, max_size=4), min_size=2, max_size=10),
+)
 
 
 @attrs.define
@@ -212,8 +222,8 @@ class Cluster:
         return [Reset(TYPES[chosen].model, listed, frozenset(ObjectKey(key[2], key[3]) for key in gone))]
 
     def survivors(self) -> list[Event]:
-        """The state as lists, as a controller that starts now would get it."""
-        return [applied(obj) for obj in self.good.values()]
+        """What a controller that starts now would be told, in another order than that in which things came to be."""
+        return [applied(self.good[key]) for key in sorted(self.good, reverse=True)]
 
 
 def _key(obj: Object) -> tuple[str, str, str, str]:

@@ -24,7 +24,10 @@ from controller.core.outbound import (
     UndefinedPort,
 )
 from controller.index.outbound.index import OutboundIndex
+from controller.index.outbound.routes import RouteId, RouteTable
 from controller.index.parse.cidr import parse_net
+from controller.index.parse.outbound_routes import parse_outbound_route
+from controller.index.parse.parents import Attachment, ParentKey, ParentKind
 from controller.k8s.builtin import Pod, Service
 from controller.k8s.events import Applied, Deleted, Event, Reset
 from controller.k8s.gateway import GatewayHTTPRoute
@@ -299,9 +302,9 @@ def test_a_deleted_service_is_remembered_for_its_watchers() -> None:
 
 def test_of_two_services_with_one_address_the_younger_has_it() -> None:
     """The API server gave it away only after the older one had gone."""
-    old = service("old", created="2020-01-01T00:00:00Z")
-    young = service("young", created="2021-01-01T00:00:00Z")
-    ageless = service("ageless", created=None)
+    old = service("z-old", created="2020-01-01T00:00:00Z")
+    young = service("a-young", created="2021-01-01T00:00:00Z")
+    ageless = service("zz-ageless", created=None)
     for order in ([old, young, ageless], [ageless, young, old]):
         world = World(*order)
         target = at("10.96.0.1", 1)
@@ -309,11 +312,11 @@ def test_of_two_services_with_one_address_the_younger_has_it() -> None:
         answer = world.index.answer(target)
         assert answer is not None
         assert isinstance(answer.value, UndefinedPort)
-        assert answer.value.service.name == "young"
+        assert answer.value.service.name == "a-young"
         assert world.delete(young) == {target}
-        assert world.index.resolve(at("10.96.0.1", 4191)) == ServiceTarget("ns", "ns", "old", 4191)
+        assert world.index.resolve(at("10.96.0.1", 4191)) == ServiceTarget("ns", "ns", "z-old", 4191)
         world.delete(old)
-        assert world.index.resolve(at("10.96.0.1", 4191)) == ServiceTarget("ns", "ns", "ageless", 4191)
+        assert world.index.resolve(at("10.96.0.1", 4191)) == ServiceTarget("ns", "ns", "zz-ageless", 4191)
         assert world.index.statistics().service_index == 1
 
 
@@ -432,6 +435,24 @@ def test_an_egress_network_that_changes_in_looks_only() -> None:
     assert world.apply(egress_network(policy="Deny")) == {target}
     assert world.index.answer(target) is not None
     assert world.apply(egress_network(policy="Deny", created="2021-01-01T00:00:00Z")) == frozenset()
+
+
+def test_a_route_that_is_gone_is_not_looked_at_again() -> None:
+    """Its backends come and go without it."""
+    table = RouteTable(lambda _: False)
+    resource = decode(route("G", backends=[service_ref("x", port=80)]))
+    assert isinstance(resource, GatewayHTTPRoute)
+    route_id = RouteId(GatewayHTTPRoute, "ns", "foo-route")
+    here = Attachment(ParentKey(ParentKind.SERVICE, "ns", "apex"), None)
+    backend = ParentKey(ParentKind.SERVICE, "ns", "x")
+    assert table.put(route_id, frozenset([here]), parse_outbound_route(resource)) == {here}
+    table._exists = lambda _: True
+    assert list(table.refresh(backend)) == [here]
+    assert list(table.refresh(backend)) == []
+    assert table.discard(route_id) == {here}
+    table._exists = lambda _: False
+    assert list(table.refresh(backend)) == []
+    assert route_id not in table
 
 
 def test_statistics_count_what_metrics_show() -> None:
