@@ -258,16 +258,11 @@ def named_by_remedy(doing: str) -> Generator[None]:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        if not isinstance(cause, _SSL_WAITS):
-            yield cause
+        yield cause
         if isinstance(cause, BaseExceptionGroup):  # one for each address; they rarely differ
             cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
         else:
             cause = cause.__cause__ or cause.__context__
-
-
-# OpenSSL's "call me again": what was being handled when the connection broke, and no reason for it.
-_SSL_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def _is_tls(error: BaseException) -> bool:

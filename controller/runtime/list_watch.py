@@ -322,7 +322,12 @@ class _Follower(Generic[R]):
         return self._absences >= ABSENCES_BELIEVED or not self._record.known
 
     async def _wait_until_served(self, presence: Presence) -> None:
-        if self._optional or self._record.synced:
+        if known := len(self._record.known):
+            self._log.warning(
+                "the API server does not serve the kind any more: all its objects are gone", objects=known
+            )
+            await self._hand_on_nothing()
+        elif self._optional or self._record.synced:
             self._log.info("the API server does not serve the kind; looking again now and then")
             await self._hand_on_nothing()
         else:

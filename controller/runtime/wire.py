@@ -67,19 +67,21 @@ class TlsStream:
         """Shake hands. Raises `ssl.SSLError`."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         stream = cls(transport, incoming, outgoing, context.wrap_bio(incoming, outgoing, server_hostname=server_name))
-        while True:
+        done = False
+        while not done:
             try:
                 stream.ssl_object.do_handshake()
+                done = True
             except ssl.SSLWantReadError:
-                await stream._flush()
-                await stream._more()
+                pass  # what fails below must not look as if this were the cause
             except ssl.SSLError:
                 with contextlib.suppress(trio.BrokenResourceError):
                     await stream._flush()  # tells the other side why
                 raise
-            else:
-                await stream._flush()
-                return stream
+            await stream._flush()
+            if not done:
+                await stream._more()
+        return stream
 
     async def receive_some(self) -> bytes:
         while True:

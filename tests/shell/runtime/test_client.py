@@ -241,12 +241,16 @@ async def test_a_server_that_hangs_up_within_the_handshake(aborts: bool) -> None
         listeners = await nursery.start(trio.serve_tcp, hang_up, 0)
         port = listeners[0].socket.getsockname()[1]
         async with tls_client(f"https://127.0.0.1:{port}", TlsSettings(insecure=True)) as client:
-            with pytest.raises(Unavailable) as caught:
+            with pytest.raises(Unavailable) as asked:
                 await client.get("/x")
+            with pytest.raises(Unavailable) as watched:
+                async with client.watch("/x", {}, idle=5):
+                    pytest.fail("nobody answered")
         nursery.cancel_scope.cancel()
 
-    assert caught.value.reason == "connect"
-    assert "did not complete" not in caught.value.message
+    for caught in (asked.value, watched.value):
+        assert caught.reason == "connect"
+        assert "did not complete" not in caught.message
 
 
 async def test_bodies_that_break_off() -> None:

@@ -392,13 +392,16 @@ async def test_a_kind_that_vanishes(autojump_clock: trio.testing.MockClock, opti
         [[200.0, End], NOT_THERE],
     )
     presence = ScriptedPresence()
-    async with following(server, presence=presence, optional=optional) as subject:
-        await trio.sleep(250)
-        assert subject.seen.told() == ["[a]", "[]-a"]
-        assert presence.asked == 2
-        presence.appears.set()
-        await trio.sleep(1)
-        assert subject.seen.told() == ["[a]", "[]-a", "[b]"]
+    output = io.StringIO()
+    with configured(LogFilter.parse("warn"), LogFormat.PLAIN, output=output):
+        async with following(server, presence=presence, optional=optional) as subject:
+            await trio.sleep(250)
+            assert subject.seen.told() == ["[a]", "[]-a"]
+            assert presence.asked == 2
+            presence.appears.set()
+            await trio.sleep(1)
+            assert subject.seen.told() == ["[a]", "[]-a", "[b]"]
+    assert output.getvalue().count("all its objects are gone") == 1, "nobody should learn that from what proxies do"
     assert server.asked("list")[-1] == {"limit": "500"}, "what was known of the old one says nothing about the new one"
 
 
