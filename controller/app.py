@@ -61,7 +61,7 @@ from controller.runtime.debug_pages import freshness_page, loop_page, staleness_
 from controller.runtime.discovery import Discovery
 from controller.runtime.endpoint import Endpoint, Impersonation
 from controller.runtime.freshness import WatchRecord
-from controller.runtime.lease_keeper import LeaseKeeper
+from controller.runtime.lease_metrics import LeaseMetrics
 from controller.runtime.list_watch import watch_kind
 from controller.runtime.listen import bind
 from controller.runtime.log import get_logger
@@ -71,8 +71,10 @@ from controller.runtime.quarantine import Quarantine
 from controller.runtime.shutdown import Shutdown, graceful
 from controller.runtime.watch_metrics import WatchMetrics
 from controller.runtime.watchdog import Watchdog, watching
+from controller.runtime.workqueue_metrics import WorkQueueMetrics
 from controller.status.leadership import Leadership
 from controller.status.metrics import StatusMetrics
+from controller.status.objects import StatusObjects
 from controller.status.writer import StatusWriter
 
 _log = get_logger(__name__)
@@ -121,6 +123,7 @@ class Controller:
     config: RunConfig
     admin: Admin
     client: KubeClient
+    lease_client: KubeClient  # the Lease must not wait for anything else that we ask
     clock: Clock
     knowledge: Knowledge
     quarantine: Quarantine
@@ -137,9 +140,8 @@ class Controller:
     def assemble(cls, config: RunConfig, admin: Admin, watchdog: Watchdog, endpoint: Endpoint) -> Controller:
         clock, registry = system_clock(), admin.registry
         limits = Limits(headers=config.access.response_headers_timeout)
-        client = KubeClient(
-            endpoint, clock=clock, metrics=ClientMetrics.register(registry, endpoint.server), limits=limits
-        )
+        requests = ClientMetrics.register(registry, endpoint.server)
+        client, lease_client = (KubeClient(endpoint, clock=clock, metrics=requests, limits=limits) for _ in range(2))
         records = tuple((kind, WatchRecord(kind.resource, clock)) for kind in WATCHED)
         watches = WatchMetrics(registry)
         for _, record in records:
@@ -147,8 +149,7 @@ class Controller:
         knowledge = Knowledge.of((kind.resource for kind in WATCHED), clock.monotonic)
         inbound, outbound = InboundIndex(config.cluster), OutboundIndex(config.cluster)
         publications = {"inbound": Publications[Any, Any](inbound), "outbound": Publications[Any, Any](outbound)}
-        api = KubeApi(client, random.random)
-        writer = _status_writer(config, api, clock, registry)
+        writer = _status_writer(config, KubeApi(client, random.random), clock, registry)
         followers: Followers = (
             (INBOUND_KINDS, publications["inbound"]),
             (OUTBOUND_KINDS, publications["outbound"]),
@@ -180,10 +181,12 @@ class Controller:
         ):
             registry.register(collector)
         admin.add_page("loop", loop_page(watchdog))
+        admin.add_page("statuses", lambda _: writer.statistics())
         return cls(
             config=config,
             admin=admin,
             client=client,
+            lease_client=lease_client,
             clock=clock,
             knowledge=knowledge,
             quarantine=Quarantine(clock),
@@ -191,7 +194,7 @@ class Controller:
             records=records,
             indexer=indexer,
             audit=audit,
-            leadership=_leadership(config, api, clock, writer),
+            leadership=_leadership(config, KubeApi(lease_client, random.random), clock, writer, admin),
             health=health,
             server=server,
             webhook=None if config.webhook is None else _webhook(config.webhook, registry, inbound, knowledge),
@@ -202,7 +205,7 @@ class Controller:
         self._show()
         self.admin.readiness.set(True)
         send, receive = trio.open_memory_channel[Batch](BACKLOG)
-        async with self.client, trio.open_nursery() as feeders:
+        async with self.client, self.lease_client, trio.open_nursery() as feeders:
             await feeders.start(partial(shutdown.run_required, "index actor", self.indexer.run, receive))
             async with send:
                 for kind, record in self.records:
@@ -242,6 +245,7 @@ class Controller:
         self.admin.add_page("tasks", tasks_page)
         self.admin.add_page("quarantine", lambda _: self.quarantine.statistics())
         self.admin.add_page("index", lambda _: self.indexer.statistics())
+        self.admin.add_page("lease", lambda _: self.leadership.statistics())
         self.admin.readiness.add("sync", self.knowledge.missing)
         self.admin.readiness.add("freshness", staleness_check(records, limit=self.config.max_staleness))
 
@@ -270,14 +274,15 @@ def _dialect(config: RunConfig) -> OutboundDialect:
 
 
 def _status_writer(config: RunConfig, api: KubeApi, clock: Clock, registry: CollectorRegistry) -> StatusWriter:
+    metrics = StatusMetrics.register(registry)
+    types = {kind.resource.model: kind.resource for kind in WATCHED}
     return StatusWriter(
         StatusIndex(config.cluster),
-        api,
-        {kind.resource.model: kind.resource for kind in WATCHED},
-        StatusMetrics.register(registry),
+        StatusObjects(api, types, metrics, clock, config.patch_timeout),
+        metrics,
         clock,
         random.random,
-        config.patch_timeout,
+        WorkQueueMetrics.register(registry, "statuses"),
     )
 
 
@@ -288,14 +293,15 @@ def _webhook(
     return WebhookServer(webhook, CertificateFiles(config.tls_key, config.tls_certs), registry)
 
 
-def _leadership(config: RunConfig, api: KubeApi, clock: Clock, writer: StatusWriter) -> Leadership:
+def _leadership(config: RunConfig, api: KubeApi, clock: Clock, writer: StatusWriter, admin: Admin) -> Leadership:
     return Leadership(
         api,
         writer,
-        lambda claim: LeaseKeeper(api, claim, clock),
+        clock,
         random.random,
         config.cluster.control_plane_namespace,
         config.policy_deployment_name,
         config.hostname,
-        lambda _: None,
+        LeaseMetrics.register(admin.registry),
+        admin.diagnostics.add_lease,
     )

@@ -19,6 +19,7 @@ class StatusMetrics:
     dequeues: Counter
     drops: Counter
     overflows: Counter
+    failures: Counter
 
     @classmethod
     def register(cls, registry: CollectorRegistry) -> StatusMetrics:
@@ -40,4 +41,5 @@ class StatusMetrics:
             drops=counter("patch_drops", "Objects that were left to the leader, which we are not."),
             # The queue holds each object once, so it cannot overflow; the series is there for alerts that watch it.
             overflows=counter("patch_enqueue_overflows", "Objects for which there was no room on the queue."),
+            failures=counter("failures", "Turns of objects that ended in a bug; the log has the traceback."),
         )

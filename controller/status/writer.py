@@ -11,62 +11,48 @@ it, its turn is skipped: whatever it shows next brings it back. For the same rea
 derived from; a stale one is refused, and its object waits for the watch to catch up.
 
 Only the holder of the Lease works on the queue; the others let keys go by, and look through everything when they become
-the holder. Losing the Lease cancels the work at whatever point it is.
+the holder. Losing the Lease cancels the work at whatever point it is. Whatever an object does to its turn, the others
+have theirs: an object with which something is wrong must not stop one replica after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
 
 import attrs
-import msgspec
 import trio
 
 from controller.index.status.index import StatusIndex
-from controller.index.status.values import CONTROLLER_NAME, StatusKey, Stored
+from controller.index.status.values import Status, StatusKey, Stored
 from controller.k8s.events import Applied, Deleted, Event, Reset
-from controller.k8s.meta import ObjectKey, Resource
-from controller.k8s.resource import ResourceType
 from controller.runtime.backoff import Backoff
 from controller.runtime.clock import Clock
-from controller.runtime.errors import Absent, Conflicted, Garbled, KubernetesError, Unavailable
+from controller.runtime.errors import Absent, Conflicted, KubernetesError
 from controller.runtime.lease_keeper import LeaseKeeper
 from controller.runtime.log import get_logger
-from controller.runtime.token_bucket import TokenBucket
 from controller.runtime.workqueue import WorkQueue
+from controller.runtime.workqueue_metrics import WorkQueueMetrics, WorkQueueStatistics
 from controller.status.metrics import StatusMetrics
+from controller.status.objects import NOTHING, StatusObjects
+from controller.status.pace import Pace
 from controller.status.patches import to_patch
 
 _log = get_logger(__name__)
 
-MERGE_PATCH = "application/merge-patch+json"
 WORKERS = 8  # patches under way at a time
-# A thousand routes at once are written without a pause; a loop that some other controller keeps up with us is not.
-WRITES_PER_SECOND = 100.0
-BURST = 2_000.0
-NOTHING: Mapping[str, Any] = {}
+# Nothing is found when everything is looked through again, unless something else is wrong; so this is the net below.
+LOOK_AGAIN_SECONDS = 300.0
+_LOOKED_AT_ONCE = 200  # objects; then others have their turn
 
 
-class _Found(msgspec.Struct, frozen=True):
-    """An object whose status is all that matters."""
-
-    status: dict[str, Any] | None = None
-
-
-class StatusApi(Protocol):
-    """The part of the client that writing statuses needs. Everything raises `KubernetesError`."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-    ) -> bytes: ...
+@attrs.frozen
+class StatusStatistics:
+    leading: bool
+    subjects: int  # objects that have a status of ours
+    unconfirmed: int  # patched, and the watch has not shown it yet
+    written_lately: int
+    queue: WorkQueueStatistics
 
 
 @attrs.define(eq=False)
@@ -74,19 +60,19 @@ class StatusWriter:
     """Follows events at all times; writes while `lead` runs and the Lease is held."""
 
     _index: StatusIndex
-    _api: StatusApi
-    _types: Mapping[type[Resource], ResourceType[Resource]]
+    _objects: StatusObjects
     _metrics: StatusMetrics
     _clock: Clock
     _jitter: Callable[[], float]
-    _patch_timeout: float  # seconds
+    _queue_metrics: WorkQueueMetrics | None = None
     _queue: WorkQueue[StatusKey] = attrs.field(init=False)
-    _bucket: TokenBucket = attrs.field(factory=lambda: TokenBucket(WRITES_PER_SECOND, BURST), init=False)
+    _pace: Pace[StatusKey] = attrs.field(init=False)
     _leading: bool = attrs.field(default=False, init=False)
     _written: dict[StatusKey, str] = attrs.field(factory=dict[StatusKey, str], init=False)  # the version we patched
 
     def __attrs_post_init__(self) -> None:
-        self._queue = WorkQueue(partial(_pauses, self._jitter))
+        self._queue = WorkQueue(partial(_pauses, self._jitter), self._queue_metrics)
+        self._pace = Pace(self._clock.monotonic)
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take events in; what they may have changed gets its turn if it is ours to write."""
@@ -107,101 +93,119 @@ class StatusWriter:
     async def lead(self, lease: LeaseKeeper) -> None:
         """Write whenever the Lease is held, until cancelled. Call it when every kind has been listed."""
         while True:
-            async with lease.held():
-                self._begin()
+            async with lease.held() as term:
+                self._leading = True
                 try:
-                    async with trio.open_nursery() as workers:
+                    async with trio.open_nursery() as work:
+                        work.start_soon(self._look_through)
                         for _ in range(WORKERS):
-                            workers.start_soon(self._work)
+                            work.start_soon(self._work, lease, term)
                 finally:
-                    self._end()
+                    self._leading = False
+                    self._queue.clear()
+                    self._written.clear()
 
-    def _begin(self) -> None:
-        self._leading = True
-        wrong = [key for key in self._index.subjects() if self._index.wanted(key) is not None]
-        _log.info("writing statuses", wrong=len(wrong))
-        for key in wrong:
-            self._add(key)
+    async def _look_through(self) -> None:
+        """Look at everything at once, for what others have left undone, and then from time to time."""
+        wrong = await self._find_wrong()
+        _log.info("writing statuses", wrong=wrong)
+        while True:
+            await trio.sleep(LOOK_AGAIN_SECONDS)
+            missed = await self._find_wrong()
+            if missed:
+                _log.warning("statuses were wrong and not on the queue", missed=missed)
 
-    def _end(self) -> None:
-        self._leading = False
-        self._queue.clear()
-        self._written.clear()
+    async def _find_wrong(self) -> int:
+        """Give a turn to each object that is wrong and waits for nothing; return how many there were."""
+        found = 0
+        for number, key in enumerate(self._index.subjects()):
+            if number % _LOOKED_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            if key not in self._queue and self._seems_due(key):
+                self._add(key)
+                found += 1
+        return found
 
-    async def _work(self) -> None:
+    def _seems_due(self, key: StatusKey) -> bool:
+        try:
+            return self._due(key) is not None
+        except Exception:  # noqa: BLE001  # its turn will tell
+            return True
+
+    async def _work(self, lease: LeaseKeeper, term: trio.CancelScope) -> None:
         while True:
             key = await self._queue.wait_next()
             self._metrics.dequeues.inc()
             try:
-                await self._write(key)
-                self._queue.forget(key)
-            except Absent:
-                self._queue.forget(key)  # deleted meanwhile; the watch will say so
-            except KubernetesError as error:
-                self._log_failure(key, error)
-                self._queue.retry(key, at_least=error.retry_after or 0.0)
+                await self._turn(key, partial(self._may_write, lease, term))
             finally:
                 self._queue.done(key)
 
-    async def _write(self, key: StatusKey) -> None:
+    def _may_write(self, lease: LeaseKeeper, term: trio.CancelScope) -> bool:
+        if lease.is_held():
+            return True
+        # Nobody has told us yet: we may have been asleep. The term ends, and with it whatever else was to be done.
+        self._metrics.drops.inc()
+        term.cancel()
+        return False
+
+    async def _turn(self, key: StatusKey, may_write: Callable[[], bool]) -> None:
+        """Do what the object needs now, and never fail."""
+        try:
+            await self._write(key, may_write)
+        except Absent:
+            self._queue.forget(key)  # deleted meanwhile; the watch will say so
+        except KubernetesError as error:
+            say = _log.info if isinstance(error, Conflicted) else _log.warning
+            say("writing a status failed", error=str(error), **self._objects.named(key))
+            if error.retry_after is not None:
+                self._pace.hold(error.retry_after)
+            self._queue.retry(key)
+        except Exception:  # noqa: BLE001  # a bug, and perhaps one that this object alone brings out
+            _log.exception("writing a status failed unexpectedly", **self._objects.named(key))
+            self._metrics.failures.inc()
+            self._queue.retry(key)
+        else:
+            self._queue.forget(key)
+
+    async def _write(self, key: StatusKey, may_write: Callable[[], bool]) -> None:
+        due = self._due(key)
+        if due is None or not may_write():
+            return
+        if (wait := self._pace.wait_of(key)) > 0:
+            self._queue.add(key, delay=wait)
+            return
+        await self._pace.wait_turn()
+        current = await self._objects.status(key) if due[1].foreign else None
+        # Asked again, because waiting took time: what is written is what is right now.
+        due = self._due(key)
+        if due is None or not may_write():
+            return
+        wanted, stored = due
+        if stored.foreign and current is None:
+            self._queue.add(key)
+            return
+        await self._objects.patch(key, to_patch(wanted, stored, current or NOTHING, now=self._clock.wall()))
+        self._written[key] = stored.resource_version
+        self._pace.wrote(key)
+        _log.info("status written", resource_version=stored.resource_version, **self._objects.named(key))
+
+    def _due(self, key: StatusKey) -> tuple[Status, Stored] | None:
+        """What to write on which version; `None` if the object is right, or gone, or news of our patch is under way."""
         stored, wanted = self._index.stored(key), self._index.wanted(key)
         if stored is None or wanted is None:
             self._written.pop(key, None)
-            return
-        if self._written.get(key) == stored.resource_version:
-            return  # the news of our own patch is under way
-        await trio.sleep(self._bucket.take(self._clock.monotonic()))
-        current = await self._current(key) if stored.foreign else NOTHING
-        patch = to_patch(wanted, stored, current, now=self._clock.wall())
-        await self._patch(key, patch)
-        self._written[key] = stored.resource_version
-        self._log_written(key, stored)
+            return None
+        return None if self._written.get(key) == stored.resource_version else (wanted, stored)
 
-    async def _current(self, key: StatusKey) -> Mapping[str, Any]:
-        """The status as it is stored, with what others wrote and what we have no words for."""
-        path = self._path(key)
-        try:
-            found = msgspec.json.decode(await self._api.request("GET", path), type=_Found)
-        except msgspec.DecodeError as error:
-            raise Garbled(f"getting {path}: {error}") from error
-        return found.status or NOTHING
-
-    async def _patch(self, key: StatusKey, patch: Mapping[str, Any]) -> None:
-        start = self._clock.monotonic()
-        with trio.move_on_after(self._patch_timeout) as scope:
-            try:
-                await self._api.request(
-                    "PATCH",
-                    f"{self._path(key)}/status",
-                    params={"fieldManager": CONTROLLER_NAME},
-                    body=msgspec.json.encode(patch),
-                    content_type=MERGE_PATCH,
-                )
-            except KubernetesError:
-                self._metrics.api_errors.inc()
-                self._metrics.duration.observe(self._clock.monotonic() - start)
-                raise
-        if scope.cancelled_caught:
-            self._metrics.timeouts.inc()
-            raise Unavailable(f"patching {self._path(key)}/status: no answer within {self._patch_timeout:g} s")
-        self._metrics.patches.inc()
-        self._metrics.duration.observe(self._clock.monotonic() - start)
-
-    def _path(self, key: StatusKey) -> str:
-        kind = self._types[key.model]
-        namespace, name = ObjectKey(*key.key)
-        return f"/apis/{kind.group}/{kind.version}/namespaces/{namespace}/{kind.plural}/{name}"
-
-    def _names(self, key: StatusKey) -> dict[str, str]:
-        kind = self._types[key.model]
-        return {"kind": kind.kind, "group": kind.group, "namespace": key.key.namespace, "name": key.key.name}
-
-    def _log_written(self, key: StatusKey, stored: Stored) -> None:
-        _log.info("status written", resource_version=stored.resource_version, **self._names(key))
-
-    def _log_failure(self, key: StatusKey, error: KubernetesError) -> None:
-        say = _log.info if isinstance(error, Conflicted) else _log.warning
-        say("writing a status failed", error=str(error), **self._names(key))
+    def statistics(self) -> StatusStatistics:
+        return StatusStatistics(
+            leading=self._leading,
+            subjects=self._index.statistics().subjects,
+            unconfirmed=len(self._written),
+            written_lately=self._pace.statistics(),
+            queue=self._queue.statistics(),
+        )
 
 
 def _gone(event: Event) -> Iterator[StatusKey]:
