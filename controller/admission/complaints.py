@@ -13,7 +13,7 @@ from controller.admission.findings import Finding
 
 _COMPLAINT = re.compile(r"(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
-_STEP = re.compile(r"\.([^.\[]+)|\[")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[[^\]]*\]")
 _WORDS = {
     "str": "a string",
     "int": "an integer",
@@ -55,12 +55,14 @@ def _values_at(spec_type: Any, path: str) -> Iterator[str]:
 
 
 def _inside(outer: inspect.Type, field: str | None) -> Iterator[inspect.Type]:
-    """What a field of a type, or an item of it, may be."""
+    """What a field of a type, or whatever is in it, may be."""
     for alternative in _alternatives(outer):
         if isinstance(alternative, inspect.StructType):
             yield from (each.type for each in alternative.fields if each.encode_name == field)
         elif isinstance(alternative, inspect.VarTupleType):
             yield alternative.item_type
+        elif isinstance(alternative, inspect.DictType):
+            yield alternative.value_type
 
 
 def _alternatives(outer: inspect.Type) -> Iterator[inspect.Type]:

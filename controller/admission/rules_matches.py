@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import msgspec
 
@@ -39,6 +40,8 @@ def policy_filter(path: str, item: gateway.PolicyHttpFilter) -> Iterator[Finding
             yield from _header_modifier(f"{path}.responseHeaderModifier", item.response_header_modifier)
         case "RequestRedirect":
             yield from _redirect(f"{path}.requestRedirect", item.request_redirect)
+        case _:
+            assert_never(item.type)
 
 
 def gateway_filter(path: str, item: gateway.HttpFilter) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ class Spec(msgspec.Struct):
         (b'{"level": 3}', "spec.level: 3 is not one of 1, 2"),
         (b'{"label": null}', "spec.label: Expected a string, got null"),
         (b'{"label": 1.5}', "spec.label: Expected a string, got a number with a fraction or an exponent"),
-        (b'{"named": {"x": {"someMode": "c"}}}', "spec.named[...].someMode: 'c' is not one of "),
+        (b'{"named": {"x": {"someMode": "c"}}}', "spec.named[...].someMode: 'c' is not one of a, b"),
         (b"[]", "spec: Expected an object, got a list"),
         (b"{", "spec: Input data was truncated"),
     ],

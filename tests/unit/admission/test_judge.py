@@ -46,12 +46,9 @@ def test_kinds_without_rules_are_invalid(group: str, kind: str) -> None:  # stat
     verdict = ask(kind, {}, group=group)
 
     assert answer_of(verdict)["response"]["uid"] == ""
-    assert (
-        verdict.denial
-        == f"no rules for {group}/v1{'alpha1' if kind != 'Server' and kind != 'GRPCRoute' else verdict.denial.split('v1')[1].split(' ')[0]} {kind}"
-        if verdict.denial
-        else False
-    )
+    assert verdict.denial is not None
+    assert verdict.denial.startswith(f"no rules for {group}/v1")
+    assert verdict.denial.endswith(f" {kind}")
 
 
 @pytest.mark.parametrize(

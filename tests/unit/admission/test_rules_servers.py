@@ -11,6 +11,8 @@ from .reviews import POLICY, admitted, denial
 SERVER = {"group": POLICY, "kind": "Server", "name": "web"}
 ACCOUNT = {"group": "", "kind": "ServiceAccount", "name": "a"}
 
+POLICIES = "all-authenticated, all-unauthenticated, cluster-authenticated, cluster-unauthenticated, deny, audit"
+
 # Server
 
 
@@ -59,8 +61,7 @@ def test_an_update_that_changes_nothing_is_fine() -> None:  # status 173, inboun
         ),
         (  # status 175
             {"podSelector": {}, "port": 80, "accessPolicy": "foobar"},
-            "spec.accessPolicy: 'foobar' is not one of all-authenticated, all-unauthenticated, "
-            "cluster-authenticated, cluster-unauthenticated, deny, audit",
+            f"spec.accessPolicy: 'foobar' is not one of {POLICIES}",
         ),
         ({"podSelector": {}, "port": 0}, "spec.port: Expected an integer >= 1"),
         ({"podSelector": {}, "port": 65536}, "spec.port: Expected an integer <= 65535"),
