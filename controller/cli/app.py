@@ -41,9 +41,6 @@ app = cyclopts.App(
 )
 
 
-GatewayApi = Annotated[bool, Parameter(help="Also print stand-ins for the Gateway API's kinds.")]
-
-
 _NO_FLAGS = RunFlags()
 
 

@@ -65,7 +65,6 @@ class Skipped:
 
 
 Line: TypeAlias = "Changed[R] | Undecodable | Bookmark | Failed | Skipped"
-Item: TypeAlias = "R | Undecodable"
 
 
 class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):

@@ -54,11 +54,6 @@ class IndexDriver(Generic[R]):
         self._staged[key] = resource
         self._staged_known[key] = Known.of(metadata)
 
-    def unstaged(self, key: ObjectKey) -> None:
-        """Take back an object of the list under way."""
-        self._staged.pop(key, None)
-        self._staged_known.pop(key, None)
-
     def synced(self) -> Synced[R]:
         """Complete the list."""
         resources, after = tuple(self._staged.values()), self._staged_known

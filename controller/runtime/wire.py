@@ -67,17 +67,21 @@ class TlsStream:
         """Shake hands. Raises `ssl.SSLError`."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         stream = cls(transport, incoming, outgoing, context.wrap_bio(incoming, outgoing, server_hostname=server_name))
+        # Nothing is awaited while an exception is handled: what fails then would look as if that were its cause.
+        refusal: ssl.SSLError | None = None
         done = False
         while not done:
             try:
                 stream.ssl_object.do_handshake()
                 done = True
             except ssl.SSLWantReadError:
-                pass  # what fails below must not look as if this were the cause
-            except ssl.SSLError:
+                pass
+            except ssl.SSLError as error:
+                refusal = error
+            if refusal is not None:
                 with contextlib.suppress(trio.BrokenResourceError):
                     await stream._flush()  # tells the other side why
-                raise
+                raise refusal
             await stream._flush()
             if not done:
                 await stream._more()

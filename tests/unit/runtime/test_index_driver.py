@@ -87,17 +87,6 @@ def test_lists_that_failed_in_the_middle(driver: IndexDriver[Widget], failures: 
     assert complete(driver, changed, C) == Reset(Widget, (changed, C), frozenset({key("a")}))
 
 
-def test_deleted_before_the_list_was_complete(driver: IndexDriver[Widget]) -> None:
-    """In a list that is streamed, a deleted object is taken back."""
-    # runtime I10
-    driver.list_started()
-    driver.staged(A)
-    driver.staged(B)
-    driver.unstaged(key("a"))
-    driver.unstaged(key("unheard-of"))
-    assert driver.synced().reset.resources == (B,)
-
-
 def test_twice_in_one_list(driver: IndexDriver[Widget]) -> None:
     """An object that moved between pages counts once, as it was last."""
     # runtime I11
