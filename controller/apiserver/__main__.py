@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import signal
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def main() -> None:
 async def _serve(server: ApiServer, port: int, kubeconfig: Path | None) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(lambda task_status: serve(server, port=port, task_status=task_status))
+            url = await nursery.start(functools.partial(serve, server, port=port))
             if kubeconfig is not None:
                 server.write_kubeconfig(kubeconfig)
             print(url, flush=True)

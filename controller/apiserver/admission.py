@@ -11,7 +11,7 @@ import cel
 import jsonpatch
 import msgspec
 
-from controller.apiserver.catalog import Catalog
+from controller.apiserver.decoding import Undecodable, shape
 from controller.apiserver.effects import CallWebhook, Steps, WebhookFailed
 from controller.apiserver.kinds import Endpoint
 from controller.apiserver.requests import Place
@@ -43,18 +43,18 @@ class Attributes:
         return {"group": kind.group, "version": self.endpoint.version.name, "resource": kind.plural}
 
 
-def mutate(store: Store, catalog: Catalog, attributes: Attributes, value: Object, old: Object | None) -> Steps[Object]:
+def mutate(store: Store, attributes: Attributes, value: Object, old: Object | None) -> Steps[Object]:
     """The object after every mutating webhook has had its say."""
     for hook, name in _matching(store, "mutating", attributes, value, old):
         response = yield from _ask(hook, name, attributes, value, old)
         if response is None:
             continue
-        _judge(hook, name, response)
+        _judge(name, response)
         if patch := response.get("patch"):
             try:
                 operations = msgspec.json.decode(base64.b64decode(patch))
-                value = jsonpatch.apply_patch(value, operations)
-            except (ValueError, msgspec.DecodeError, jsonpatch.JsonPatchException) as error:
+                value = shape(jsonpatch.apply_patch(value, operations), attributes.endpoint, "Ignore").value
+            except (ValueError, msgspec.DecodeError, jsonpatch.JsonPatchException, Undecodable) as error:
                 raise internal(f'failed calling webhook "{name}": {error}') from None
     return value
 
@@ -66,7 +66,7 @@ def validate(store: Store, attributes: Attributes, value: Object | None, old: Ob
         response = yield from _ask(hook, name, attributes, value, old)
         if response is not None:
             warnings += [str(text) for text in list_at(response, "warnings")]
-            _judge(hook, name, response)
+            _judge(name, response)
     return tuple(warnings)
 
 
@@ -77,7 +77,7 @@ def _matching(
     if kind.group == _GROUP:
         return  # a webhook must not be able to lock out its own removal
     for stored in list(store.scan(_CONFIGURATIONS[phase])):
-        for hook in stored.to_object().get("webhooks") or ():
+        for hook in list_at(stored.to_object(), "webhooks"):
             if any(_rule_fits(rule, attributes) for rule in list_at(hook, "rules")) and _selected(
                 store, hook, attributes, value, old
             ):
@@ -111,7 +111,7 @@ def _selected(store: Store, hook: Object, attributes: Attributes, value: Object 
     kind, place = attributes.endpoint.kind, attributes.place
     if selector := label_selector(hook.get("namespaceSelector")):
         if kind.resource == _NAMESPACES:
-            labels = ((value or old or {}).get("metadata") or {}).get("labels") or {}
+            labels = object_at(value or old, "metadata", "labels")
         elif kind.namespaced:
             namespace = store.get(_NAMESPACES, place.namespace)
             labels = namespace.labels if namespace is not None else {}
@@ -146,7 +146,7 @@ def _request(attributes: Attributes, value: Object | None, old: Object | None) -
     }
     if place.subresource:
         request |= {"subResource": place.subresource, "requestSubResource": place.subresource}
-    name = place.name or ((value or {}).get("metadata") or {}).get("name", "")
+    name = place.name or object_at(value, "metadata").get("name", "")
     if name:
         request["name"] = name
     if place.namespace:
@@ -196,7 +196,7 @@ def _url(config: Object) -> str:
     return f"https://{service.get('name')}.{service.get('namespace')}.svc:{port}{service.get('path') or '/'}"
 
 
-def _judge(hook: Object, name: str, response: Object) -> None:
+def _judge(name: str, response: Object) -> None:
     if response.get("allowed") is True:
         return
     status = object_at(response, "status")

@@ -51,7 +51,6 @@ from controller.apiserver.yaml_text import dump_yaml
 Answer: TypeAlias = Response | Watch
 
 _SERVICES = GroupResource("", "services")
-_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
 class Api:
@@ -133,7 +132,8 @@ class Api:
                 return (yield from self._delete(request, endpoint, place))
             case "DELETE", False if not endpoint.kind.behaviour.no_deletecollection:
                 return (yield from self._delete_collection(request, endpoint, place))
-        raise method_not_allowed()
+            case _:
+                raise method_not_allowed()
 
     def _check_place(self, endpoint: Endpoint, place: Place, method: str) -> None:
         kind = endpoint.kind
@@ -148,8 +148,7 @@ class Api:
     def _handle_subresource(self, request: Request, endpoint: Endpoint, place: Place, at: int | None) -> Steps[Answer]:
         kind = endpoint.kind
         if place.subresource == "scale" and endpoint.version.scale is not None:
-            written = yield from scale.handle(self.writer, request, endpoint, place)
-            return respond(written)
+            return respond((yield from scale.handle(self.writer, request, endpoint, place)))
         if place.subresource == "finalize" and kind.plural == "namespaces" and request.method == "PUT":
             return self._finalize(request, endpoint, place)
         if place.subresource != "status" or not endpoint.version.status:
@@ -162,7 +161,8 @@ class Api:
             case "PATCH":
                 written = yield from patches.patch(self.writer, request, endpoint, place)
                 return self._written(request, endpoint, written)
-        raise method_not_allowed()
+            case _:
+                raise method_not_allowed()
 
     # --- reads
 
@@ -264,28 +264,3 @@ def run(steps: Steps[Any], answers: dict[type, Any] | None = None) -> Any:
             effect = steps.send((answers or {}).get(type(effect)))
     except StopIteration as stop:
         return stop.value
-
-
-def seed_namespaces(api: Api) -> None:
-    """What every cluster begins with."""
-    from controller.apiserver.seeding import seed
-
-    objects: list[Object] = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _NAMESPACES
-    ]
-    objects.append(
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {
-                "name": "kubernetes",
-                "namespace": "default",
-                "labels": {"component": "apiserver", "provider": "kubernetes"},
-            },
-            "spec": {
-                "clusterIP": "10.96.0.1",
-                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
-            },
-        }
-    )
-    seed(api, objects)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, cast
 
 import attrs
 import msgspec
@@ -96,7 +96,7 @@ def _find_duplicates(value: Any, path: str, found: list[str]) -> None:
     seen: set[str] = set()
     for index, entry in enumerate(value):
         if isinstance(entry, tuple):
-            name, inner = entry
+            name, inner = cast("tuple[str, Any]", entry)
             where = f"{path}.{name}" if path else name
             if name in seen:
                 found.append(where)
@@ -128,7 +128,7 @@ def decode(body: bytes, content_type: str, endpoint: Endpoint, policy: str) -> D
 
 
 @contextlib.contextmanager
-def reading(endpoint: Endpoint) -> Iterator[None]:
+def reading(endpoint: Endpoint) -> Generator[None]:
     """Refuse a request whose body cannot be read as its kind."""
     kind, version = endpoint.kind, endpoint.version
     try:
@@ -145,8 +145,9 @@ def _check_type(value: Object, endpoint: Endpoint) -> None:
         raise bad_request(f"{kind.kind} in version {endpoint.version.name!r} cannot be handled as a {kind.kind}")
     if kind.custom:
         if version != endpoint.api_version:
+            expected = endpoint.api_version
             raise bad_request(
-                f"the API version in the data ({version}) does not match the expected API version ({endpoint.api_version})"
+                f"the API version in the data ({version}) does not match the expected API version ({expected})"
             )
         if given != kind.kind:
             name = value.get("metadata", {}).get("name", "") if is_object(value.get("metadata")) else ""
@@ -165,11 +166,11 @@ def shape(
 ) -> Decoded:
     """Bring a value into the form of its kind: typed, pruned and with defaults."""
     kind, version = endpoint.kind, endpoint.version
+    unknown: list[str] = []
     try:
         if kind.custom:
             unknown = _shape_custom(value, endpoint, keep_nulls=keep_nulls)
         else:
-            unknown: list[str] = []
             value = recorded.reader_of(version.schema.reference).read(value, unknown)
     except Mismatch as mismatch:
         raise Undecodable(mismatch.message) from None

@@ -128,7 +128,7 @@ def delete_object(
         return _retire(writer, endpoint, value, stored, options), False
     finalizers = _finalizers(meta, options)
     grace = _grace(endpoint, value, options)
-    waits = bool(finalizers) or bool(grace) or _has_content(writer, endpoint, value)
+    waits = bool(finalizers) or bool(grace) or _has_content(endpoint, value)
     if not waits:
         return _remove(writer, endpoint, value, stored, options), True
     if meta.get("deletionTimestamp") and finalizers == list_at(meta, "finalizers"):
@@ -164,8 +164,8 @@ def _check(options: DeleteOptions, value: Object, endpoint: Endpoint) -> None:
         raise conflict(record, meta["name"], text)
     if options.revision and options.revision != meta["resourceVersion"]:
         text = (
-            f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in record "
-            f"({meta['resourceVersion']}). The object might have been modified"
+            f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in "
+            f"record ({meta['resourceVersion']}). The object might have been modified"
         )
         raise conflict(record, meta["name"], text)
 
@@ -181,7 +181,8 @@ def _finalizers(meta: Object, options: DeleteOptions) -> list[str]:
             return [*found, "foregroundDeletion"]
         case "Background":
             return found
-    return [*found, *kept]
+        case _:
+            return [*found, *kept]
 
 
 def _grace(endpoint: Endpoint, value: Object, options: DeleteOptions) -> int | None:
@@ -193,7 +194,7 @@ def _grace(endpoint: Endpoint, value: Object, options: DeleteOptions) -> int | N
     return min(options.grace, own) if own == 0 else options.grace
 
 
-def _has_content(writer: Writer, endpoint: Endpoint, value: Object) -> bool:
+def _has_content(endpoint: Endpoint, value: Object) -> bool:
     """Whether something must be cleared away first: a namespace's content is, by whoever finalizes it."""
     return endpoint.kind.resource == NAMESPACES and bool(list_at(value, "spec", "finalizers"))
 

@@ -54,6 +54,8 @@ def answer(catalog: Catalog, request: Request) -> Response | None:
         case ["apis", group, version]:
             if group and version in catalog.groups().get(group, ()):
                 return respond(_resources(catalog, group, version))
+        case _:
+            pass
     return None
 
 
@@ -143,7 +145,12 @@ def _aggregated(catalog: Catalog, *, core: bool) -> Response:
             for version in versions
         ]
         items.append({"metadata": metadata, "versions": entries})
-    value = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+    value: Object = {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    }
     found = respond(value)
     return Response(200, found.body, media_type=";".join(_AGGREGATED))
 

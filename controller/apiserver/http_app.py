@@ -1,4 +1,4 @@
-"""HTTP around the API: bodies, headers, compression, watches, waiting, faults and the door for whoever commands them."""
+"""HTTP around the API: bodies, headers, compression, watches, waiting, and faults with a door for who commands them."""
 
 from __future__ import annotations
 
@@ -91,6 +91,8 @@ class HttpApp:
                     self._faults.add(**parse_fault(msgspec.json.decode(await request.body())))
                 except (ValueError, TypeError, msgspec.DecodeError) as error:
                     return JSONResponse({"error": str(error)}, status_code=400)
+            case _:
+                pass
         return JSONResponse([fault.to_object() for fault in self._faults])
 
     async def _command_compact(self, _request: HttpRequest) -> HttpResponse:
@@ -109,7 +111,7 @@ class HttpApp:
         try:
             answer = await self._with_faults(request, faults)
             if isinstance(answer, Watch):
-                await self._stream(answer, request, receive, send)
+                await self._stream(answer, receive, send)
             else:
                 await _respond(answer, request.headers, send, faults)
         except Cut:
@@ -134,6 +136,8 @@ class HttpApp:
                 case "cut" if request.method not in ("GET", "HEAD"):
                     await self._run(request, at)  # what was written stays written; only the answer is lost
                     raise Cut
+                case _:
+                    pass
         return await self._run(request, at)
 
     async def _run(self, request: Request, at: int | None) -> Response | Watch:
@@ -168,7 +172,7 @@ class HttpApp:
         finally:
             unsubscribe()
 
-    async def _stream(self, watch: Watch, request: Request, receive: Receive, send: Send) -> None:
+    async def _stream(self, watch: Watch, receive: Receive, send: Send) -> None:
         timeout = float(watch.options.timeout or 0)
         if timeout <= 0:
             low, high = _UNLIMITED
@@ -184,7 +188,7 @@ class HttpApp:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_on_disconnect, receive, nursery.cancel_scope)
             finished = await stream.pump(
-                watch, write, faults=self._faults, timeout=timeout, bookmark_interval=self._bookmark_interval
+                watch, write, faults=self._faults, duration=timeout, bookmark_interval=self._bookmark_interval
             )
             nursery.cancel_scope.cancel()
         if finished:

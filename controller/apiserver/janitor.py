@@ -34,7 +34,7 @@ class Janitor:
         store = self._api.store
         for kind in self._api.catalog:
             self._places[kind.resource] = store.end(kind.resource)
-        unsubscribe = store.subscribe(None, lambda: self._wake.set())
+        unsubscribe = store.subscribe(None, self._notice)
         try:
             task_status.started()
             while True:
@@ -44,6 +44,9 @@ class Janitor:
                     await trio.lowlevel.checkpoint()
         finally:
             unsubscribe()
+
+    def _notice(self) -> None:
+        self._wake.set()
 
     def _tidy(self) -> bool:
         """Look at what changed since the last time; whether that changed anything in turn."""
@@ -101,10 +104,9 @@ class Janitor:
             for stored in list(store.scan(kind.resource, namespace=name)):
                 self._call("DELETE", kind, stored.to_object(), query={"gracePeriodSeconds": "0"})
                 left = left or store.get(kind.resource, stored.key) is not None
-        if not left and store.get(_NAMESPACES, name) is not None:
-            kind = self._api.catalog.get(_NAMESPACES)
-            assert kind is not None
-            self._api.writer.remove(kind, name)
+        namespaces = self._api.catalog.get(_NAMESPACES)
+        if not left and namespaces is not None and store.get(_NAMESPACES, name) is not None:
+            self._api.writer.remove(namespaces, name)
 
     def _collect_dependents(self, kind: Kind, owner: Revision, *, assume_gone: bool = False) -> None:
         value = owner.to_object()
@@ -120,7 +122,7 @@ class Janitor:
                     self._call("DELETE", other, stored.to_object())
 
     def _is_orphan(self, stored: Revision, *, gone: str) -> bool:
-        owners = stored.to_object()["metadata"].get("ownerReferences") or []
+        owners = list_at(stored.to_object(), "metadata", "ownerReferences")
         return any(owner["uid"] == gone for owner in owners) and all(
             owner["uid"] == gone or not self._exists(owner, stored.namespace) for owner in owners
         )

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from controller.apiserver.kinds import Column
 from controller.apiserver.schema.node import MISSING
 from controller.apiserver.shapes import is_list, is_object
@@ -159,6 +161,8 @@ def to_cell(value: Any, kind: str, now: float) -> Any:
             return value if isinstance(value, bool) else None
         case "date":
             return age(value, now) if isinstance(value, str) else "<unknown>"
+        case _:
+            pass
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -169,6 +173,4 @@ def to_cell(value: Any, kind: str, now: float) -> Any:
 
 
 def _go_json(value: Any) -> str:
-    import msgspec
-
     return msgspec.json.encode(value).decode()

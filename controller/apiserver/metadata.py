@@ -123,7 +123,7 @@ def check_update(value: Object, old: Object, field: str = "metadata") -> Iterato
 
 def finalizer_warnings(value: Object, old: Object | None) -> tuple[str, ...]:
     """A hint for each new finalizer that two controllers might both choose."""
-    known = (old or {}).get("metadata", {}).get("finalizers") or ()
+    known = list_at(old, "metadata", "finalizers")
     return tuple(
         f"metadata.finalizers: {causes.quoted(entry)}: prefer a domain-qualified finalizer name to avoid accidental "
         "conflicts with other finalizer writers"

@@ -46,7 +46,8 @@ def answer(catalog: Catalog, request: Request) -> Response | None:
             return respond(_document(catalog, "", version))
         case ["openapi", "v3", "apis", group, version] if version in catalog.groups().get(group, ()):
             return respond(_document(catalog, group, version))
-    return None
+        case _:
+            return None
 
 
 def _paths(catalog: Catalog) -> Iterator[str]:
@@ -139,7 +140,7 @@ def _operations(kind: Kind, version: str, name: str) -> dict[str, Object]:
 
     found = {f"{base}/{kind.plural}": {"post": operation("post")}}
     if not kind.behaviour.create_only:
-        read = {**operation("get"), "parameters": []}
+        read: Object = {**operation("get"), "parameters": []}
         read.pop("requestBody")
         found[f"{base}/{kind.plural}/{{name}}"] = {
             "get": read,

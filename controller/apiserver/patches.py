@@ -75,9 +75,10 @@ def _patched(old: Object, body: Any, given: str, endpoint: Endpoint) -> Any:
                     "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
                 )
             return merge_patch(old, body)
-    if not is_object(body):
-        raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
-    return strategic_merge(old, body, endpoint.version.schema)
+        case _:
+            if not is_object(body):
+                raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
+            return strategic_merge(old, body, endpoint.version.schema)
 
 
 def _check_identity(value: Object, old: Object, endpoint: Endpoint) -> None:
@@ -97,7 +98,7 @@ def _check_identity(value: Object, old: Object, endpoint: Endpoint) -> None:
         if value.get(field) != expected
     ]
     if found:
-        raise invalid(kind.group, str(value.get("kind")), name, found)
+        raise invalid(kind.group, str(value.get("kind")), before, found)
 
 
 def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, options: WriteOptions) -> Steps[Written]:
@@ -168,7 +169,8 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> D
         value = load_yaml(request.body)
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
-    value = {} if value is None else value
+    if value is None:
+        value = dict[str, Any]()
     if not is_object(value):
         raise bad_request("error decoding YAML: the body is not an object")
     kind = endpoint.kind

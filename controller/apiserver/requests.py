@@ -135,7 +135,7 @@ def parse_accept(text: str) -> Accept:
     known = False
     for entry in wanted:
         name, *parameters = (part.strip() for part in entry.split(";"))
-        options = dict(part.partition("=")[::2] for part in parameters)
+        options = {key: value for key, _, value in (part.partition("=") for part in parameters)}
         if name in ("*/*", "application/*"):
             name = JSON
         if name not in (JSON, YAML):

@@ -21,7 +21,7 @@ from controller.apiserver.writes import Writer
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def to_scale(value: Object, endpoint: Endpoint) -> Object:
+def to_scale(value: Object) -> Object:
     """What a workload looks like through its scale."""
     given = dig(value, "spec", "replicas")
     given = 0 if given is MISSING else given
@@ -45,7 +45,7 @@ def handle(writer: Writer, request: Request, endpoint: Endpoint, place: Place) -
     stored = writer.store.get(kind.resource, object_key(place.namespace, place.name))
     if stored is None:
         raise not_found(kind.resource, place.name)
-    scale = to_scale(writer.read(stored, endpoint), endpoint)
+    scale = to_scale(writer.read(stored, endpoint))
     if request.method in ("GET", "HEAD"):
         return scale
     options = WriteOptions.parse(request, "UpdateOptions" if request.method == "PUT" else "PatchOptions")
@@ -62,7 +62,7 @@ def handle(writer: Writer, request: Request, endpoint: Endpoint, place: Place) -
         return Decoded(old)
 
     written = yield from writer.change(produce, endpoint, place, options, retry=True, track=_track)
-    return to_scale(written.value, endpoint)
+    return to_scale(written.value)
 
 
 def _track(value: Object, old: Object, *rest: Any, **options: Any) -> None:
@@ -84,4 +84,5 @@ def _wanted(request: Request, scale: Object) -> Any:
             return json_patch(scale, body)
         case "PATCH":
             return merge_patch(scale, body)
-    raise method_not_allowed()
+        case _:
+            raise method_not_allowed()

@@ -18,6 +18,8 @@ from controller.apiserver.yaml_text import load_all_yaml
 if TYPE_CHECKING:
     from controller.apiserver.api import Api
 
+_FIRST = ("default", "kube-node-lease", "kube-public", "kube-system")
+
 
 def parse_manifests(text: bytes | str) -> Iterator[Object]:
     """The objects in JSON or YAML text: one, several documents, or a List of them."""
@@ -86,3 +88,24 @@ def seed_object(api: Api, value: Object, endpoint: Endpoint) -> None:
     if found:
         raise invalid(kind.group, kind.kind, meta.get("name", ""), found)
     writer.put(shaped, endpoint)
+
+
+def seed_namespaces(api: Api) -> None:
+    """What every cluster begins with."""
+    objects: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _FIRST]
+    objects.append(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": {"component": "apiserver", "provider": "kubernetes"},
+            },
+            "spec": {
+                "clusterIP": "10.96.0.1",
+                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+            },
+        }
+    )
+    seed(api, objects)

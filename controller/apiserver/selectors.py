@@ -97,10 +97,12 @@ class _Parser:
                 limit = self.value(key)
                 if not re.fullmatch(r"[-+]?\d+", limit):
                     raise bad_request(
-                        f"unable to parse requirement: values[0]: Invalid value: \"{limit}\": for 'Gt', 'Lt' operators, the value must be an integer"
+                        f'unable to parse requirement: values[0]: Invalid value: "{limit}": '
+                        "for 'Gt', 'Lt' operators, the value must be an integer"
                     )
                 return Requirement(key, operator, (limit,))
-        raise self.fail("in, notin, =, ==, !=, gt, lt")
+            case _:
+                raise self.fail("in, notin, =, ==, !=, gt, lt")
 
     def key(self) -> str:
         token = self.peek()
@@ -196,7 +198,8 @@ def parse_fields(text: str, known: Callable[[str], bool]) -> tuple[FieldTerm, ..
 
 
 def _split_fields(text: str) -> list[str]:
-    parts, escaped, start = [], False, 0
+    parts: list[str] = []
+    escaped, start = False, 0
     for place, character in enumerate(text):
         if escaped:
             escaped = False

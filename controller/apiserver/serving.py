@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anycorn
 import attrs
@@ -22,12 +23,12 @@ import msgspec
 import trio
 from anycorn.config import Config
 
-from controller.apiserver.api import Api, seed_namespaces
+from controller.apiserver.api import Api
 from controller.apiserver.faults import Faults
 from controller.apiserver.http_app import HttpApp
 from controller.apiserver.janitor import Janitor
 from controller.apiserver.metadata import Environment
-from controller.apiserver.seeding import parse_manifests, seed
+from controller.apiserver.seeding import parse_manifests, seed, seed_namespaces
 from controller.apiserver.status import Object
 from controller.apiserver.store import Store
 from controller.apiserver.webhook_client import WebhookClient
@@ -110,8 +111,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         if server.controllers:
             await nursery.start(Janitor(server.api).run)
-        serving: Any = anycorn.serve
-        addresses = await nursery.start(_start, serving, app.asgi, config)
+        addresses = await nursery.start(_start, app.asgi, config)
         server.url = str(addresses[0]).rstrip("/")
         task_status.started(server.url)
         try:
@@ -122,10 +122,9 @@ async def serve(
                 await webhooks.aclose()
 
 
-async def _start(
-    serving: Callable[..., Any], app: Any, config: Config, *, task_status: trio.TaskStatus[list[str]]
-) -> None:
-    await serving(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status, mode="asgi")
+async def _start(app: Any, config: Config, *, task_status: trio.TaskStatus[list[str]]) -> None:
+    serve_app = cast("Any", anycorn).serve  # its types name bare dicts
+    await serve_app(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status, mode="asgi")
 
 
 def _config(host: str, port: int) -> Config:
@@ -147,6 +146,6 @@ async def open_api_server(server: ApiServer | None = None, *, port: int = 0) -> 
     """A served API server for the length of a block."""
     chosen = server or ApiServer()
     async with trio.open_nursery() as nursery:
-        await nursery.start(lambda task_status: serve(chosen, port=port, task_status=task_status))
+        await nursery.start(functools.partial(serve, chosen, port=port))
         yield chosen
         nursery.cancel_scope.cancel()

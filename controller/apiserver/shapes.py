@@ -16,9 +16,9 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 def object_at(value: Any, *path: str) -> dict[str, Any]:
     """The object at a path of keys; an empty one where there is none."""
     for key in path:
-        if not isinstance(value, dict):
+        if not is_object(value):
             return {}
-        value = value.get(key)  # pyright: ignore  # narrowed to an object of unknown
+        value = value.get(key)
     return value or {}
 
 

@@ -19,7 +19,7 @@ class _Broken(Exception):
     """The connection is to be dropped."""
 
 
-async def pump(watch: Watch, write: Write, *, faults: Faults, timeout: float, bookmark_interval: float) -> bool:
+async def pump(watch: Watch, write: Write, *, faults: Faults, duration: float, bookmark_interval: float) -> bool:
     """Write the lines of a watch until its time is up; whether it ended in good order."""
     wake = trio.Event()
 
@@ -29,7 +29,7 @@ async def pump(watch: Watch, write: Write, *, faults: Faults, timeout: float, bo
     stops = [watch.subscribe(notify), faults.listen(notify)]
     pump_ = _Pump(watch, write, faults)
     start = trio.current_time()
-    deadline = start + timeout
+    deadline = start + duration
     bookmark_at = _next_bookmark(start, deadline, bookmark_interval) if watch.options.bookmarks else math.inf
     try:
         while True:
@@ -47,9 +47,10 @@ async def pump(watch: Watch, write: Write, *, faults: Faults, timeout: float, bo
             if (line := watch.bookmark()) is not None:
                 await write(line)
             bookmark_at = _next_bookmark(now, deadline, bookmark_interval)
-        return True
     except _Broken:
         return False
+    else:
+        return True
     finally:
         for stop in stops:
             stop()
@@ -149,4 +150,5 @@ def _refusal(fault: Fault) -> Refused:
             return expired("too old resource version: 1 (2)")
         case "throttle":
             return throttled(int(fault.seconds) or 1)
-    return Refused(fault.code, "InternalError", "Internal error occurred: on command")
+        case _:
+            return Refused(fault.code, "InternalError", "Internal error occurred: on command")

@@ -67,6 +67,8 @@ class View:
                 return self._head + self.body(stored, revision)
             case "metadata" | "metadata list":
                 return _encode(self._metadata(stored, revision))
+            case _:
+                pass
         value = self._table([stored], {"resourceVersion": str(revision or stored.revision)}, revision)
         if self._told_columns:  # a watch tells its columns once
             value["columnDefinitions"] = None
@@ -95,7 +97,8 @@ class View:
                 items = [self._metadata(entry) for entry in stored]
                 head = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{self.accept.version}"}
                 return self._finish(_encode({**head, "metadata": metadata, "items": items}))
-        return self._finish(_encode(self._table(list(stored), metadata)))
+            case _:
+                return self._finish(_encode(self._table(list(stored), metadata)))
 
     def bookmark(self, revision: int, annotations: Object | None = None) -> bytes:
         """The object of a BOOKMARK event: nothing but a revision."""

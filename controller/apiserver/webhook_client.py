@@ -33,7 +33,7 @@ class WebhookClient:
             try:
                 return await self._review(call)
             except (OSError, trio.BrokenResourceError, ssl.SSLError, h11.ProtocolError, ValueError) as error:
-                return WebhookFailed(f'failed to call webhook: Post "{shown}": {error or type(error).__name__}')
+                return WebhookFailed(f'failed to call webhook: Post "{shown}": {str(error) or type(error).__name__}')
         return WebhookFailed(f'failed to call webhook: Post "{shown}": context deadline exceeded')
 
     async def _review(self, call: CallWebhook) -> Object | WebhookFailed:
@@ -133,7 +133,7 @@ async def _read_answer(stream: trio.abc.Stream, connection: h11.Connection) -> t
     while True:
         event: Any = connection.next_event()
         if event is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some(65536))
+            connection.receive_data(bytes(await stream.receive_some(65536)))
         elif isinstance(event, h11.Response):
             status = event.status_code
         elif isinstance(event, h11.Data):
@@ -151,8 +151,8 @@ def _checked(value: Any, call: CallWebhook) -> Object | WebhookFailed:
         return WebhookFailed("received invalid webhook response: expected an AdmissionReview")
     if value.get("apiVersion") != "admission.k8s.io/v1":
         return WebhookFailed(
-            "received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, "
-            f"got {value.get('apiVersion')}"
+            "received invalid webhook response: expected webhook response of admission.k8s.io/v1, "
+            f"Kind=AdmissionReview, got {value.get('apiVersion')}"
         )
     response = value.get("response")
     if not is_object(response):

@@ -133,6 +133,8 @@ def _value(value: int | bytes, node: Node) -> Any:
         case "FieldsV1" | "RawExtension" | "JSON":
             raw = _bytes(_fields(value).get(1))
             return msgspec.json.decode(raw) if raw else None
+        case _:
+            pass
     match node.type:
         case "string" if node.raw.get("format") == "byte":
             return base64.b64encode(_bytes(value)).decode()
@@ -144,7 +146,8 @@ def _value(value: int | bytes, node: Node) -> Any:
             return _signed(value)
         case "number":
             return struct.unpack("<d", _bytes(value))[0]
-    return _message(_bytes(value), node)
+        case _:
+            return _message(_bytes(value), node)
 
 
 def _moment(parts: dict[int, int | bytes], *, fractions: bool) -> str | None:

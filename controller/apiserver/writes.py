@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import attrs
@@ -105,7 +105,7 @@ class Writer:
         track(value, None, endpoint, options, self.environment)
         self.check_namespace(kind, value)
         attributes = self._attributes("CREATE", endpoint, place, options)
-        value = yield from admission.mutate(self.store, self.catalog, attributes, value, None)
+        value = yield from admission.mutate(self.store, attributes, value, None)
         self._name(value, kind)
         metadata.prepare_create(value, kind, self.environment)
         kind.behaviour.prepare(value, None)
@@ -204,9 +204,9 @@ class Writer:
             return Written(value, found, decoded.warnings)
         attributes = self._attributes("UPDATE", endpoint, place, options)
         self.check_namespace(kind, value, updating=True)
-        value = yield from admission.mutate(self.store, self.catalog, attributes, value, old)
+        value = yield from admission.mutate(self.store, attributes, value, old)
         kind.behaviour.prepare(value, old)
-        self._bump_generation(value, old, endpoint, place.subresource)
+        self._bump_generation(value, old, endpoint)
         self._refuse_invalid(value, old, endpoint, place.subresource)
         warnings = yield from admission.validate(self.store, attributes, value, old)
         if self._find(kind, place) is not found:
@@ -307,7 +307,7 @@ class Writer:
             if (initial := behaviour.initial_status(value)) is not None:
                 value["status"] = initial
 
-    def _bump_generation(self, value: Object, old: Object, endpoint: Endpoint, subresource: str) -> None:
+    def _bump_generation(self, value: Object, old: Object, endpoint: Endpoint) -> None:
         if not endpoint.kind.behaviour.has_generation:
             return
         if endpoint.kind.custom:
@@ -396,7 +396,7 @@ def whole_numbers(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def telling(decoded: Decoded) -> Iterator[None]:
+def telling(decoded: Decoded) -> Generator[None]:
     """Tell the warnings of a request even if it is refused."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -16,8 +16,11 @@ _WORDS = {"y": True, "yes": True, "on": True, "true": True, "n": False, "no": Fa
 _BOOLEAN = re.compile(r"^(?:y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one in C if there is one
-    pass
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C if there is one
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]  # either loader
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]]
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -25,17 +28,23 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(_BOOL, _BOOLEAN, list("yYnNtTfFoO"))
-_Loader.add_constructor(_BOOL, lambda loader, node: _WORDS[loader.construct_scalar(node).lower()])
+
+
+def _read_boolean(loader: Any, node: Any) -> bool:
+    return _WORDS[loader.construct_scalar(node).lower()]
+
+
+_Loader.add_constructor(_BOOL, _read_boolean)
 
 
 def load_yaml(text: bytes | str) -> Any:
     """The value of the only document in a text."""
-    return _to_json(yaml.load(text, Loader=_Loader))  # noqa: S506  # it derives from the safe loader
+    return _to_json(yaml.load(text, Loader=_Loader))  # it derives from the safe loader
 
 
 def load_all_yaml(text: bytes | str) -> Iterator[Any]:
     """The value of each document in a text."""
-    return map(_to_json, yaml.load_all(text, Loader=_Loader))  # noqa: S506  # same
+    return map(_to_json, yaml.load_all(text, Loader=_Loader))
 
 
 def _to_json(value: Any) -> Any:

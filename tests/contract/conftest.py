@@ -67,7 +67,7 @@ class Widgets:
 
 @pytest.fixture(scope="session")
 def widget_group(server: Server) -> str:
-    """The one definition of widgets that has a short name and a category: kubectl warns of names that are not unique."""
+    """The one definition of widgets with a short name and a category: kubectl warns of names that are not unique."""
     definition = copy.deepcopy(WIDGETS)
     definition["spec"]["names"] |= {"shortNames": ["wd"], "categories": ["contract"]}
     return server.define(definition)

@@ -166,7 +166,7 @@ def embedded_server(folder: Path, server: ApiServer | None = None) -> Iterator[S
     kubeconfig = chosen.write_kubeconfig(folder / "embedded.kubeconfig")
     try:
         with httpx.Client(base_url=chosen.url, headers={"user-agent": "contract/1"}, timeout=30) as http:
-            yield Server("embedded", http, kubeconfig, lambda revision: chosen.store.compact(revision))
+            yield Server("embedded", http, kubeconfig, chosen.store.compact)
     finally:
         stop[0]()
         thread.join(10)

@@ -46,7 +46,7 @@ def _registered(widgets: Widgets, webhook: Webhook, kind: str = "Validating", **
     server.create(path, body)
     try:
         server.wait(lambda: _pings(widgets, webhook))
-        webhook.requests = seen = []
+        webhook.requests = seen: list[Json] = []
         yield seen
     finally:
         webhook.requests = []

@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.servers import MERGE, TABLE, Json, Server, config_map, deployment, pod, service, told
 
+_C = "spec.containers[0]"
 _CONTAINER = {
     "resources": {},
     "terminationMessagePath": "/dev/termination-log",
@@ -119,6 +120,10 @@ def test_quantities_have_one_spelling(server: Server, namespace: str, written: A
     assert created["spec"]["containers"][0]["resources"]["requests"]["memory"] == stored
 
 
+def _with_port(port: Json) -> Json:
+    return {"containers": [{"name": "c", "image": "i", "ports": [port]}]}
+
+
 @pytest.mark.parametrize(
     ("spec", "fields"),
     [
@@ -128,15 +133,18 @@ def test_quantities_have_one_spelling(server: Server, namespace: str, written: A
         ({"containers": [{"name": "C", "image": "i"}]}, ["spec.containers[0].name"]),
         ({"containers": [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]}, ["spec.containers[1].name"]),
         ({"restartPolicy": "Sometimes"}, ["spec.restartPolicy"]),
-        ({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 0}]}]}, ["spec.containers[0].ports[0].containerPort"]),
-        ({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 70000}]}]}, ["spec.containers[0].ports[0].containerPort"]),
-        ({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 1, "name": "Bad"}]}]}, ["spec.containers[0].ports[0].name"]),
-        ({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 1, "protocol": "ICMP"}]}]}, ["spec.containers[0].ports[0].protocol"]),
-        ({"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}, ["spec.containers[0].volumeMounts[0].name"]),
+        (_with_port({"containerPort": 0}), [f"{_C}.ports[0].containerPort"]),
+        (_with_port({"containerPort": 70000}), [f"{_C}.ports[0].containerPort"]),
+        (_with_port({"containerPort": 1, "name": "Bad"}), [f"{_C}.ports[0].name"]),
+        (_with_port({"containerPort": 1, "protocol": "ICMP"}), [f"{_C}.ports[0].protocol"]),
+        (
+            {"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]},
+            [f"{_C}.volumeMounts[0].name"],
+        ),
         ({"containers": [{"name": "c", "image": "i", "livenessProbe": {}}]}, ["spec.containers[0].livenessProbe"]),
         ({"volumes": [{"name": "v"}, {"name": "v"}]}, ["spec.volumes[1].name"]),
     ],
-)  # fmt: skip
+)
 def test_pods_that_make_no_sense(server: Server, namespace: str, spec: Json, fields: list[str]) -> None:
     """A pod has containers with names, images and ports in range."""
     assert told(server.post(f"{namespace}/pods", _pod(**spec))) == (422, "Invalid", fields)
@@ -235,7 +243,10 @@ def test_an_address_stays(server: Server, namespace: str) -> None:
         ({"type": "ExternalName", "externalName": "a.b.c"}, {"type": "ExternalName", "externalName": "a.b.c"}),
         ({"type": "NodePort", "ports": [{"port": 80}]}, {"type": "NodePort", "externalTrafficPolicy": "Cluster"}),
         ({"type": "LoadBalancer", "ports": [{"port": 80}]}, {"allocateLoadBalancerNodePorts": True}),
-        ({"ports": [{"port": 80}], "sessionAffinity": "ClientIP"}, {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}}),
+        (
+            {"ports": [{"port": 80}], "sessionAffinity": "ClientIP"},
+            {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}},
+        ),
     ],
 )  # fmt: skip
 def test_types_of_services(server: Server, namespace: str, spec: Json, expected: Json) -> None:
@@ -490,7 +501,13 @@ def test_defaults_of_webhooks(server: Server) -> None:
     found = created["webhooks"][0]
     server.delete(f"{HOOKS}/defaults")
 
-    expected = {"failurePolicy": "Fail", "matchPolicy": "Equivalent", "timeoutSeconds": 10, "namespaceSelector": {}, "objectSelector": {}}  # fmt: skip
+    expected = {
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "timeoutSeconds": 10,
+        "namespaceSelector": {},
+        "objectSelector": {},
+    }
     assert {key: found[key] for key in expected} == expected
     assert found["rules"][0]["scope"] == "*"
     assert created["metadata"]["generation"] == 1

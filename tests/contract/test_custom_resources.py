@@ -466,6 +466,8 @@ def test_finalizers_without_a_domain_are_warned_about(widgets: Widgets) -> None:
 
     assert response.status_code == 201
     assert warnings(response) == [
-        'metadata.finalizers: "short": prefer a domain-qualified finalizer name to avoid accidental conflicts with '
-        "other finalizer writers"
+        (
+            'metadata.finalizers: "short": prefer a domain-qualified finalizer name to avoid accidental conflicts with '
+            "other finalizer writers"
+        )
     ]

@@ -44,10 +44,18 @@ def test_groups_are_listed(server: Server, group: str) -> None:
     ("group_version", "name", "expected"),
     [
         ("v1", "pods", {"singularName": "pod", "kind": "Pod", "shortNames": ["po"], "categories": ["all"]}),
-        ("v1", "services", {"singularName": "service", "kind": "Service", "shortNames": ["svc"], "categories": ["all"]}),
+        (
+            "v1",
+            "services",
+            {"singularName": "service", "kind": "Service", "shortNames": ["svc"], "categories": ["all"]},
+        ),
         ("v1", "configmaps", {"singularName": "configmap", "kind": "ConfigMap", "shortNames": ["cm"]}),
         ("v1", "serviceaccounts", {"singularName": "serviceaccount", "kind": "ServiceAccount", "shortNames": ["sa"]}),
-        ("apps/v1", "deployments", {"singularName": "deployment", "kind": "Deployment", "shortNames": ["deploy"], "categories": ["all"]}),
+        (
+            "apps/v1",
+            "deployments",
+            {"singularName": "deployment", "kind": "Deployment", "shortNames": ["deploy"], "categories": ["all"]},
+        ),
         ("coordination.k8s.io/v1", "leases", {"singularName": "lease", "kind": "Lease"}),
         ("discovery.k8s.io/v1", "endpointslices", {"singularName": "endpointslice", "kind": "EndpointSlice"}),
     ],

@@ -104,13 +104,13 @@ def running_webhook(folder: Path) -> Iterator[Webhook]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name it has in the library
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002  # as the library has it
             return
 
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
 
-        def handle_error(self, request: object, client_address: object) -> None:
+        def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # same
             return  # API servers drop connections as they like
 
     server = Server(("127.0.0.1", 0), Handler)

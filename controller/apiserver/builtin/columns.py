@@ -42,15 +42,14 @@ def _pairs(*path: str) -> Callable[[Object, float], str]:
             return _NONE
         labels = found.get("matchLabels", found) if "matchExpressions" not in found else object_at(found, "matchLabels")
         shown = [f"{key}={inner}" for key, inner in sorted(labels.items())]
-        for entry in list_at(found, "matchExpressions") if "matchExpressions" in found else ():
-            shown.append(_expression(entry))
+        shown += [_expression(entry) for entry in list_at(found, "matchExpressions")]
         return ",".join(shown) or _NONE
 
     return value
 
 
 def _expression(entry: Object) -> str:
-    values = f" ({','.join(sorted(entry.get('values') or ()))})"
+    values = f" ({','.join(sorted(list_at(entry, 'values')))})"
     match entry["operator"]:
         case "In":
             return f"{entry['key']} in{values}"
@@ -58,7 +57,8 @@ def _expression(entry: Object) -> str:
             return f"{entry['key']} notin{values}"
         case "Exists":
             return str(entry["key"])
-    return f"!{entry['key']}"
+        case _:
+            return f"!{entry['key']}"
 
 
 def _count(*path: str) -> Callable[[Object, float], Any]:
@@ -78,7 +78,7 @@ def _statuses(pod: Object) -> list[Object]:
 
 def _pod_ready(pod: Object, _now: float) -> str:
     statuses = _statuses(pod)
-    return f"{sum(bool(entry.get('ready')) for entry in statuses)}/{len(pod['spec'].get('containers') or ())}"
+    return f"{sum(bool(entry.get('ready')) for entry in statuses)}/{len(list_at(pod, 'spec', 'containers'))}"
 
 
 def _pod_status(pod: Object, _now: float) -> str:
@@ -117,14 +117,15 @@ def _external(service: Object, _now: float) -> str:
         case "ExternalName":
             return str(spec.get("externalName", ""))
         case "LoadBalancer":
-            ingress = dig(service, "status", "loadBalancer", "ingress")
-            shown = [entry.get("ip") or entry.get("hostname", "") for entry in ([] if ingress is MISSING else ingress)]
+            ingress = list_at(service, "status", "loadBalancer", "ingress")
+            shown = [entry.get("ip") or entry.get("hostname", "") for entry in ingress]
             return ",".join(shown + given) or "<pending>"
-    return ",".join(given) or _NONE
+        case _:
+            return ",".join(given) or _NONE
 
 
 def _ports(service: Object, _now: float) -> str:
-    shown = []
+    shown: list[str] = []
     for port in list_at(service["spec"], "ports"):
         node = f":{port['nodePort']}" if port.get("nodePort") else ""
         shown.append(f"{port['port']}{node}/{port.get('protocol', 'TCP')}")
@@ -170,7 +171,7 @@ def _status(name: str) -> Callable[[Object, float], Any]:
 
 def _ready(ready: str) -> Callable[[Object, float], str]:
     def value(workload: Object, _now: float) -> str:
-        return f"{(workload.get('status') or {}).get(ready, 0)}/{workload['spec'].get('replicas', 0)}"
+        return f"{object_at(workload, 'status').get(ready, 0)}/{workload['spec'].get('replicas', 0)}"
 
     return value
 
@@ -289,7 +290,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
     "namespaces": (_NAME, _column("Status", _text("status", "phase", default="")), _AGE),
     "configmaps": (
-        _NAME, _column("Data", lambda value, _: len(object_at(value, "data")) + len(object_at(value, "binaryData"))), _AGE,
+        _NAME,
+        _column("Data", lambda value, _: len(object_at(value, "data")) + len(object_at(value, "binaryData"))),
+        _AGE,
     ),
     "secrets": (_NAME, _column("Type", _text("type", default="")), _column("Data", _count("data")), _AGE),
     "nodes": (
@@ -337,7 +340,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         _column("Duration", _job_duration), _AGE, *_template(),
     ),
     "cronjobs": (
-        _NAME, _column("Schedule", _text("spec", "schedule", default="")), _column("Timezone", _text("spec", "timeZone")),
+        _NAME,
+        _column("Schedule", _text("spec", "schedule", default="")),
+        _column("Timezone", _text("spec", "timeZone")),
         _column("Suspend", lambda value, _: str(bool(value["spec"].get("suspend"))), "boolean"),
         _column("Active", _count("status", "active"), "integer"),
         _column(

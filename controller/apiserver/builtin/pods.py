@@ -244,6 +244,14 @@ def _check_container(container: Object, field: str, taken: set[str], volumes: se
             f"{field}.imagePullPolicy", container.get("imagePullPolicy"), ("Always", "IfNotPresent", "Never")
         )
     yield from _check_ports(list_at(container, "ports"), f"{field}.ports")
+    yield from _check_environment(container, field)
+    yield from _check_mounts(container, field, volumes)
+    for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if (probe := container.get(kind)) is not None:
+            yield from _check_probe(probe, f"{field}.{kind}")
+
+
+def _check_environment(container: Object, field: str) -> Iterator[Cause]:
     for index, env in enumerate(list_at(container, "env")):
         if not env.get("name"):
             yield causes.required(f"{field}.env[{index}].name")
@@ -251,6 +259,9 @@ def _check_container(container: Object, field: str, taken: set[str], volumes: se
             yield causes.invalid_value(
                 f"{field}.env[{index}].valueFrom", "", "may not be specified when `value` is not empty"
             )
+
+
+def _check_mounts(container: Object, field: str, volumes: set[Any]) -> Iterator[Cause]:
     for index, mount in enumerate(list_at(container, "volumeMounts")):
         where = f"{field}.volumeMounts[{index}]"
         if not mount.get("name"):
@@ -259,9 +270,6 @@ def _check_container(container: Object, field: str, taken: set[str], volumes: se
             yield Cause("FieldValueNotFound", f"Not found: {causes.quoted(mount['name'])}", f"{where}.name")
         if not mount.get("mountPath"):
             yield causes.required(f"{where}.mountPath")
-    for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if (probe := container.get(kind)) is not None:
-            yield from _check_probe(probe, f"{field}.{kind}")
 
 
 def _check_ports(ports: Sequence[Object], field: str) -> Iterator[Cause]:

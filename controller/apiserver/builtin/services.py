@@ -156,10 +156,9 @@ def _check(service: Object, old: Object | None) -> Iterator[Cause]:
             "spec.clusterIPs[0]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         )
     before = (old or {}).get("spec", {})
-    if old is not None and "ExternalName" not in (before.get("type"), spec["type"]):
-        if before.get("clusterIPs") and spec.get("clusterIPs", [""])[0] != before["clusterIPs"][0]:
-            text = "may not change once set"
-            yield causes.invalid_value("spec.clusterIPs[0]", spec.get("clusterIPs"), text)
+    had = list_at(before, "clusterIPs") if "ExternalName" not in (before.get("type"), spec["type"]) else []
+    if had and spec.get("clusterIPs", [""])[0] != had[0]:
+        yield causes.invalid_value("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set")
 
 
 def _check_ports(ports: Sequence[Object]) -> Iterator[Cause]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from controller.apiserver.builtin import objects, pods, recorded, services
+from controller.apiserver.builtin import custom_definitions, objects, pods, recorded, services
 from controller.apiserver.builtin.columns import COLUMNS, DEFAULT
 from controller.apiserver.kinds import Behaviour, Kind, Version
 from controller.apiserver.status import Object
@@ -214,9 +214,9 @@ def _others() -> list[Row]:
         defaults=objects.webhook_defaults, validate=objects.validate_webhooks, spec_paths=("webhooks",)
     )
     definition = Behaviour(
-        defaults=objects.definition_defaults,
-        validate=objects.validate_definition,
-        initial_status=objects.definition_status,
+        defaults=custom_definitions.definition_defaults,
+        validate=custom_definitions.validate_definition,
+        initial_status=custom_definitions.definition_status,
         unconditional_update=False,
     )
     plain = Behaviour(has_generation=False)

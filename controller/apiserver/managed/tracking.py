@@ -155,7 +155,7 @@ def on_update(
     subresource: str = "",
 ) -> None:
     """Write into `value` who owns what after this update."""
-    given = value["metadata"].get("managedFields")
+    given: list[Any] | None = value["metadata"].get("managedFields")
     before = (old or {}).get("metadata", {}).get("managedFields")
     if old is not None and (given is None or subresource):
         given = before
@@ -259,10 +259,11 @@ def _without_abandoned(merged: Any, managers: Managers, last: FieldSet, node: No
 
 
 def _settle_conflicts(managers: Managers, mine: Manager, found: values.Differences, *, force: bool) -> None:
-    conflicts: list[tuple[Manager, FieldSet]] = []
-    for manager in managers.values():
-        if manager is not mine and (shared := manager.fields.intersection(found.changed)):
-            conflicts.append((manager, shared))
+    conflicts = [
+        (manager, shared)
+        for manager in managers.values()
+        if manager is not mine and (shared := manager.fields.intersection(found.changed))
+    ]
     if conflicts and not force:
         raise _conflict(conflicts)
     for manager, shared in conflicts:

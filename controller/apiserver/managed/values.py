@@ -104,7 +104,8 @@ def _scalar_differs(value: Any, kind: str) -> bool:
             return not isinstance(value, str)
         case "boolean":
             return not isinstance(value, bool)
-    return isinstance(value, bool) or not isinstance(value, int | float)
+        case _:
+            return isinstance(value, bool) or not isinstance(value, int | float)
 
 
 def _go_value(value: Any) -> str:
@@ -200,8 +201,7 @@ def _merge_lists(live: list[Any], applied: list[Any], node: Node) -> list[Any]:
         if waiting and name in waiting:
             # Everything up to this entry in the applied order comes now, so that shared entries keep that order.
             upto = waiting.index(name)
-            for other in waiting[: upto + 1]:
-                merged.append(merge(left.get(other, MISSING), right[other], inner))
+            merged += [merge(left.get(other, MISSING), right[other], inner) for other in waiting[: upto + 1]]
             waiting = waiting[upto + 1 :]
     merged += [merge(left.get(name, MISSING), right[name], inner) for name in waiting]
     return merged
@@ -228,7 +228,8 @@ def without(value: Any, node: Node, fields: FieldSet) -> Any:
                 child = fields.child(element)
                 items.append(without(item, node.items or _DEDUCED, child) if child else item)
             return items or None
-    return value
+        case _:
+            return value
 
 
 def with_named_fields(fields: FieldSet, node: Node) -> FieldSet:

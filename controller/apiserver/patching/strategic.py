@@ -27,10 +27,11 @@ def strategic_merge(value: Any, patch: Any, node: Node) -> Any:
 
 
 def _merge_map(value: dict[str, Any], patch: dict[str, Any], node: Node) -> dict[str, Any]:
-    rest = dict(patch)
+    rest: dict[str, Any] = dict(patch)
     match rest.pop(_DIRECTIVE, None):
         case "replace":
-            return _clean(rest)
+            cleaned: dict[str, Any] = _clean(rest)
+            return cleaned
         case "delete":
             return {}
         case None | "merge":

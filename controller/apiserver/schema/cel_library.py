@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-import paula
+import paula  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 from cel.stdlib import STDLIB_FUNCTIONS
 
 from controller.apiserver.shapes import is_list, is_object
 
-_SUFFIXES = {
+_SUFFIXES: Mapping[str, Decimal | int] = {
     "": 1, "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": 10**3, "M": 10**6, "G": 10**9,
     "T": 10**12, "P": 10**15, "E": 10**18, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
 }  # fmt: skip
@@ -92,11 +93,12 @@ def _find(text: str, pattern: str) -> str:
 
 
 def _matches(text: str, pattern: str) -> bool:
-    return bool(paula.Regex(pattern).is_match(text))
+    compiled = cast("Any", paula).Regex(pattern)
+    return bool(compiled.is_match(text))
 
 
 def _is_sorted(items: list[Any]) -> bool:
-    return all(one <= other for one, other in zip(items, items[1:], strict=False))
+    return all(one <= other for one, other in itertools.pairwise(items))
 
 
 def _contains_address(network: Any, address: Any) -> bool:
@@ -141,15 +143,59 @@ def _format(text: str, values: list[Any]) -> str:
                 return f"{value:x}" if isinstance(value, int) else value.encode().hex()
             case "o":
                 return f"{value:o}"
-        if isinstance(value, bool):
-            return str(value).lower()
-        return str(value)
+            case _:
+                if isinstance(value, bool):
+                    return str(value).lower()
+                return str(value)
 
     return re.sub(r"%(\.\d+)?([sdfebxXo%])", shown, text)
 
 
+# Functions of a text.
+_OF_TEXT: Mapping[str, Callable[[str], Any]] = {
+    "isIP": lambda text: _parsed(_address, text),
+    "ip": lambda text: {_ADDRESS: str(_address(text))},
+    "ip.isCanonical": lambda text: str(_address(text)) == text,
+    "isCIDR": lambda text: _parsed(_network, text),
+    "cidr": lambda text: {_NETWORK: text},
+    "isURL": lambda text: _parsed(_url, text),
+    "url": lambda text: {_URL: _url(text).geturl()},
+    "isQuantity": lambda text: parse_quantity(text) is not None,
+}
+
+# Functions of an address, a network, a URL or a quantity.
+_OF_VALUE: Mapping[str, Callable[[Mapping[str, str]], Any]] = {
+    "family": lambda value: _address(value[_ADDRESS]).version,
+    "isLoopback": lambda value: _address(value[_ADDRESS]).is_loopback,
+    "isUnspecified": lambda value: _address(value[_ADDRESS]).is_unspecified,
+    "isLinkLocalMulticast": lambda value: value[_ADDRESS].startswith(("224.0.0.", "ff02:")),
+    "isLinkLocalUnicast": lambda value: _address(value[_ADDRESS]).is_link_local,
+    "isGlobalUnicast": lambda value: not _address(value[_ADDRESS]).is_multicast,
+    "prefixLength": lambda value: _network(value[_NETWORK]).prefixlen,
+    "masked": lambda value: {_NETWORK: str(_network(value[_NETWORK]))},
+    "getScheme": lambda value: urlsplit(value[_URL]).scheme,
+    "getHost": lambda value: urlsplit(value[_URL]).netloc.rpartition("@")[2],
+    "getHostname": lambda value: urlsplit(value[_URL]).hostname or "",
+    "getPort": lambda value: str(urlsplit(value[_URL]).port or ""),
+    "getEscapedPath": lambda value: urlsplit(value[_URL]).path,
+    "getQuery": lambda value: parse_qs(urlsplit(value[_URL]).query, keep_blank_values=True),
+    "asInteger": lambda value: int(_number(value)),
+    "asApproximateFloat": lambda value: float(_number(value)),
+    "isInteger": lambda value: _number(value) == int(_number(value)),
+}
+
+# Functions of two quantities.
+_OF_TWO: Mapping[str, Callable[[Any, Any], Any]] = {
+    "compareTo": lambda one, other: int(_number(one).compare(_number(other))),
+    "isGreaterThan": lambda one, other: _number(one) > _number(other),
+    "isLessThan": lambda one, other: _number(one) < _number(other),
+}
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **STDLIB_FUNCTIONS,
+    **_OF_TEXT,
+    **_OF_VALUE,
+    **_OF_TWO,
     "sizeOf": _size,
     "matchesPattern": _matches,
     "find": _find,
@@ -158,35 +204,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "isSorted": _is_sorted,
     "indexOf": _index_of,
     "lastIndexOf": _last_index_of,
-    "isIP": lambda text: _parsed(_address, text),
-    "ip": lambda text: {_ADDRESS: str(_address(text))},
-    "ip.isCanonical": lambda text: str(_address(text)) == text,
-    "family": lambda value: _address(value[_ADDRESS]).version,
-    "isLoopback": lambda value: _address(value[_ADDRESS]).is_loopback,
-    "isUnspecified": lambda value: _address(value[_ADDRESS]).is_unspecified,
-    "isLinkLocalMulticast": lambda value: value[_ADDRESS].startswith(("224.0.0.", "ff02:")),
-    "isLinkLocalUnicast": lambda value: _address(value[_ADDRESS]).is_link_local,
-    "isGlobalUnicast": lambda value: not _address(value[_ADDRESS]).is_multicast,
-    "isCIDR": lambda text: _parsed(_network, text),
-    "cidr": lambda text: {_NETWORK: text},
     "containsIP": _contains_address,
     "containsCIDR": _contains_network,
-    "prefixLength": lambda value: _network(value[_NETWORK]).prefixlen,
-    "masked": lambda value: {_NETWORK: str(_network(value[_NETWORK]))},
-    "isURL": lambda text: _parsed(_url, text),
-    "url": lambda text: {_URL: _url(text).geturl()},
-    "getScheme": lambda value: urlsplit(value[_URL]).scheme,
-    "getHost": lambda value: urlsplit(value[_URL]).netloc.rpartition("@")[2],
-    "getHostname": lambda value: urlsplit(value[_URL]).hostname or "",
-    "getPort": lambda value: str(urlsplit(value[_URL]).port or ""),
-    "getEscapedPath": lambda value: urlsplit(value[_URL]).path,
-    "getQuery": lambda value: parse_qs(urlsplit(value[_URL]).query, keep_blank_values=True),
-    "isQuantity": lambda text: parse_quantity(text) is not None,
     "quantity": _to_quantity,
-    "asInteger": lambda value: int(_number(value)),
-    "asApproximateFloat": lambda value: float(_number(value)),
-    "isInteger": lambda value: _number(value) == int(_number(value)),
-    "compareTo": lambda one, other: int(_number(one).compare(_number(other))),
-    "isGreaterThan": lambda one, other: _number(one) > _number(other),
-    "isLessThan": lambda one, other: _number(one) < _number(other),
 }

@@ -48,7 +48,3 @@ def drop_nulls(value: Any, node: Node) -> None:
     elif is_list(value) and node.items is not None:
         for item in value:
             drop_nulls(item, node.items)
-
-
-def _typed(node: Node) -> bool:
-    return bool(node.type) and not node.preserve_unknown

@@ -17,6 +17,7 @@ from controller.apiserver.schema.cel_library import parse_quantity
 from controller.apiserver.schema.formats import FORMATS
 from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.validation import type_name
+from controller.apiserver.shapes import is_list, is_object
 
 _GO_KINDS = {"integer": "number", "boolean": "bool"}
 
@@ -72,7 +73,7 @@ class Reader:
 class _String(Reader):
     go = "string"
 
-    def read(self, value: Any, unknown: Unknown) -> Any:
+    def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # only structures have fields
         if type(value) is not str:
             raise Mismatch(value, "string")
         return value
@@ -103,7 +104,7 @@ class _Number(Reader):
     def __init__(self, go: str) -> None:
         self.go = go
 
-    def read(self, value: Any, unknown: Unknown) -> Any:
+    def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # only structures have fields
         if type(value) is int:
             return value
         if type(value) is float:
@@ -120,7 +121,7 @@ class _Number(Reader):
 class _Boolean(Reader):
     go = "bool"
 
-    def read(self, value: Any, unknown: Unknown) -> Any:
+    def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # only structures have fields
         if type(value) is not bool:
             raise Mismatch(value, "bool")
         return value
@@ -132,7 +133,7 @@ class _Boolean(Reader):
 class _IntOrString(Reader):
     go = "intstr.IntOrString"
 
-    def read(self, value: Any, unknown: Unknown) -> Any:
+    def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # only structures have fields
         if type(value) not in (int, str):
             raise Mismatch(value, "int32" if isinstance(value, float) else "string")
         return value
@@ -144,7 +145,7 @@ class _IntOrString(Reader):
 class _Quantity(Reader):
     go = "resource.Quantity"
 
-    def read(self, value: Any, unknown: Unknown) -> Any:
+    def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # only structures have fields
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise Mismatch(value, self.go)
         number = parse_quantity(str(value))
@@ -163,7 +164,7 @@ class _List(Reader):
         self.go = f"[]{items.go}"
 
     def read(self, value: Any, unknown: Unknown) -> Any:
-        if type(value) is not list:
+        if not is_list(value):
             raise Mismatch(value, self.go)
         found: list[Any] = []
         for index, entry in enumerate(value):
@@ -180,7 +181,7 @@ class _Map(Reader):
         self.go = f"map[string]{values.go}"
 
     def read(self, value: Any, unknown: Unknown) -> Any:
-        if type(value) is not dict:
+        if not is_object(value):
             raise Mismatch(value, self.go)
         found: dict[str, Any] = {}
         for name, entry in value.items():
@@ -192,7 +193,7 @@ class _Map(Reader):
 
 
 class Structure(Reader):
-    """Reads a structure; its fields are compiled when the first value comes, because structures may contain themselves."""
+    """Reads a structure; its fields are compiled when its first value comes, as structures may contain themselves."""
 
     def __init__(self, node: Node, declared: Declared, compiled: dict[str, Reader]) -> None:
         self._node = node
@@ -217,7 +218,7 @@ class Structure(Reader):
         return fields
 
     def read(self, value: Any, unknown: Unknown) -> Any:
-        if type(value) is not dict:
+        if not is_object(value):
             raise Mismatch(value, self.go)
         fields = self._fields or self._compile()
         found: dict[str, Any] = {}
@@ -275,7 +276,8 @@ def _compile(node: Node, declared: Declared, compiled: dict[str, Reader]) -> Rea
             if node.reference not in compiled:
                 compiled[node.reference] = Structure(node, declared, compiled)
             return compiled[node.reference]
-    return Reader()
+        case _:
+            return Reader()
 
 
 def _time(text: str, *, fractions: bool) -> str:

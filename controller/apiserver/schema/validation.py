@@ -11,13 +11,13 @@ import functools
 import math
 from typing import Any
 
-import paula
+import paula  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
 from controller.apiserver import causes
 from controller.apiserver.schema.formats import FORMATS
 from controller.apiserver.schema.listtypes import same_entry
 from controller.apiserver.schema.node import MISSING, Node
-from controller.apiserver.shapes import is_object
+from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import Cause
 
 _NAMELESS = "<nil>"  # what the API server puts where an error belongs to no single field
@@ -60,7 +60,8 @@ def type_name(value: Any) -> str:
             return "string"
         case list():
             return "array"
-    return "object"
+        case _:
+            return "object"
 
 
 def _check(value: Any, node: Node, path: str, old: Any = MISSING) -> Outcome:
@@ -91,12 +92,14 @@ def _check(value: Any, node: Node, path: str, old: Any = MISSING) -> Outcome:
         case int() | float():
             outcome.matched += 2
             _check_number(value, node, path, outcome)
-        case list():
+        case _ if is_list(value):
             outcome.matched += 2
             _check_list(value, node, path, outcome, old)
-        case dict():
+        case _ if is_object(value):
             outcome.matched += 1
             _check_object(value, node, path, outcome, old)
+        case _:
+            pass
     enum = node.raw.get("enum")
     if enum and not any(_equal(value, entry) for entry in enum):
         outcome.problems.append(causes.not_supported(path.removeprefix("."), value, enum))
@@ -140,9 +143,9 @@ def _check_type(value: Any, node: Node, path: str, types: tuple[str, ...], outco
 
 
 @functools.lru_cache(1024)
-def _pattern(text: str) -> paula.Regex | None:
+def _pattern(text: str) -> Any:
     try:
-        return paula.Regex(text)
+        return paula.Regex(text)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue, reportUnknownVariableType]
     except ValueError:
         return None  # refused when the definition is written
 
@@ -157,7 +160,7 @@ def _check_string(value: str, node: Node, path: str, outcome: Outcome) -> None:
         compiled = _pattern(pattern)
         if compiled is not None and not compiled.is_match(value):
             outcome.problems.append(_says(path, value, f"should match '{pattern}'"))
-    if (form := raw.get("format")) in FORMATS:
+    if (form := raw.get("format", "")) in FORMATS:
         outcome.matched += 1
         if not FORMATS[form](value):
             outcome.problems.append(_wrong_type(path, form, value))
