@@ -31,19 +31,26 @@ def print_manifests(
 ) -> int:
     """Print what the flags ask for. Raises `Usage`, and what `check_run` has against the command line in it."""
     check(flags, arguments)
-    image = flags.image or f"trellis:{version}"
     if flags.linkerd:
-        print(to_yaml(linkerd_patch(namespace=flags.control_plane_namespace, image=image)), end="")
+        patch = linkerd_patch(namespace=flags.control_plane_namespace, image=_image(flags, version))
+        print(to_yaml(patch), end="")
         return 0
-    installation = _installation(flags, arguments, image, version)
+    installation = to_installation(flags, arguments, version)
     check_run(run_arguments(installation))
+    if not (flags.no_webhook or flags.webhook_secret or flags.webhook_tls):
+        print(_NEW, file=sys.stderr)
     print(manifests_yaml(installation), end="")
     return 0
 
 
-def _installation(flags: ManifestFlags, arguments: Sequence[str], image: str, version: str) -> Installation:
+def _image(flags: ManifestFlags, version: str) -> str:
+    return flags.image or f"trellis:{version}"
+
+
+def to_installation(flags: ManifestFlags, arguments: Sequence[str], version: str) -> Installation:
+    """Read what files there are to read, and make up what nobody has chosen. Raises `Usage`."""
     return Installation(
-        image=image,
+        image=_image(flags, version),
         version=version,
         namespace=flags.namespace,
         control_plane_namespace=flags.control_plane_namespace,
@@ -73,7 +80,6 @@ def _certificate(flags: ManifestFlags) -> WebhookCertificate:
         return CertificateInSecret(secret=flags.webhook_secret, ca=ca, inject_ca_from=flags.webhook_inject_ca_from)
     if flags.webhook_tls is not None:
         return read_certificate(flags.webhook_tls)
-    print(_NEW, file=sys.stderr)
     return make_certificate(flags.namespace, days=DAYS)
 
 
