@@ -129,42 +129,28 @@ parents = mostly(
     SERVER | {"kind": "EgressNetwork"},
     {"group": GATEWAY, "kind": "Gateway", "name": "a"},
 )
+paths = fields({"value": patterns}, type=mostly(["Exact", "PathPrefix", "RegularExpression"]))
+http_matches = fields({"path": paths}, headers=few(named, 1), queryParams=few(named, 1), method=mostly(["GET"], "get"))
 http_rules = fields(
-    {},
-    matches=few(
-        fields(
-            {},
-            path=fields({}, type=mostly(["Exact", "PathPrefix", "RegularExpression"]), value=patterns),
-            headers=few(named, 1),
-            queryParams=few(named, 1),
-            method=mostly(["GET"], "get"),
-        )
-    ),
-    filters=few(filters),
-    backendRefs=few(backends),
+    {"matches": few(http_matches), "filters": few(filters, 1)},
+    backendRefs=few(backends, 1),
     timeouts=fields({}, request=durations, backendRequest=durations),
 )
+methods = fields({}, type=mostly(["Exact"], "RegularExpression"), service=st.just("a"))
+grpc_matches = fields({"headers": few(named, 1)}, method=methods)
 grpc_rules = fields(
-    {},
-    matches=few(
-        fields(
-            {},
-            method=fields({}, type=mostly(["Exact"], "RegularExpression"), service=st.just("a")),
-            headers=few(named, 1),
-        )
-    ),
-    filters=few(filters),
-    backendRefs=few(backends),
+    {"matches": few(grpc_matches), "filters": few(filters, 1)},
+    backendRefs=few(backends, 1),
 )
 forward_rules = fields({"backendRefs": few(backends)})
 
 
 def routes(rules: st.SearchStrategy[Any], **required: Any) -> st.SearchStrategy[Any]:
-    optional = {"parentRefs": st.lists(parents, min_size=1, max_size=2), "hostnames": few(mostly(["*.a.b", "c"]))}
-    return fields(
-        {"rules": st.lists(rules, min_size=1, max_size=2), **required},
-        **{k: v for k, v in optional.items() if k not in required},
-    )
+    attached = {
+        "parentRefs": st.lists(parents, min_size=1, max_size=2),
+        "rules": st.lists(rules, min_size=1, max_size=2),
+    }
+    return fields({**attached, **required})
 
 
 selectors = fields({}, matchLabels=st.just({"a": "b"}))
@@ -210,7 +196,7 @@ SPECS: dict[tuple[str, str], st.SearchStrategy[Any]] = {
         overrides=few(fields({"requestsPerSecond": mostly([1, 10], 0), "clientRefs": few(accounts)})),
     ),
     (POLICY, "EgressNetwork"): fields({"trafficPolicy": mostly(["Allow", "Deny"], "No")}, networks=few(networks)),
-    (POLICY, "HTTPRoute"): routes(http_rules),
+    (POLICY, "HTTPRoute"): routes(http_rules, hostnames=few(mostly(["*.a.b", "c"]))),
     (GATEWAY, "HTTPRoute"): routes(http_rules),
     (GATEWAY, "GRPCRoute"): routes(grpc_rules),
     (GATEWAY, "TLSRoute"): routes(forward_rules, hostnames=few(st.just("a"))),
