@@ -12,6 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ import attrs
 from tests.kube import KubeServer, free_port
 
 INBOUND = "io.linkerd.proxy.inbound.InboundServerPolicies"
+OUTBOUND = "io.linkerd.proxy.outbound.OutboundPolicies"
 FLAGS = ("--admission-controller-disabled", "--default-opaque-ports=25", "--probe-networks=0.0.0.0/0,::/0")
 
 T = TypeVar("T")
@@ -160,11 +162,21 @@ class Grpcurl:
         request = json.dumps({"workload": workload, "port": port})
         return json.loads(self.call("-d", request, self.address, f"{INBOUND}/GetPort"))
 
+    def watch_port(self, workload: str, port: int) -> contextlib.AbstractContextManager[Proxy]:
+        return self.watch(f"{INBOUND}/WatchPort", {"workload": workload, "port": port})
+
+    def watch_address(self, workload: str, address: str, port: int) -> contextlib.AbstractContextManager[Proxy]:
+        ip = {"ipv4": int(IPv4Address(address))}
+        return self.watch(f"{OUTBOUND}/Watch", {"sourceWorkload": workload, "addr": {"ip": ip, "port": port}})
+
+    def watch_authority(self, workload: str, authority: str) -> contextlib.AbstractContextManager[Proxy]:
+        return self.watch(f"{OUTBOUND}/Watch", {"sourceWorkload": workload, "authority": authority})
+
     @contextlib.contextmanager
-    def watch_port(self, workload: str, port: int) -> Iterator[Proxy]:
-        request = json.dumps({"workload": workload, "port": port})
+    def watch(self, method: str, request: dict[str, Any]) -> Iterator[Proxy]:
+        """Open a stream; it is cut off at the end of the block."""
         process = subprocess.Popen(
-            [str(self.program), "-plaintext", "-d", request, self.address, f"{INBOUND}/WatchPort"],
+            [str(self.program), "-plaintext", "-d", json.dumps(request), self.address, method],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -172,7 +172,7 @@ RANKS = {"grpc": 0, "policy": 1, "gateway": 1, "tls": 2, "tcp": 3}
 @pytest.mark.parametrize("parent", [service_ref(port=None), egress_ref(port=None)])
 def test_only_a_strictly_higher_kind_conflicts(kind: str, other: str, parent: dict[str, Any]) -> None:
     """GRPCRoutes win over HTTPRoutes of both groups, those over TLSRoutes, those over TCPRoutes."""
-    # status 57-76, 308
+    # status 57-76, 308, outbound 183
     events = [service(), egress(), route(kind, parent), route(other, parent, name="other")]
 
     expected = CONFLICT if RANKS[other] < RANKS[kind] else YES
@@ -199,7 +199,7 @@ def test_the_loser_is_accepted_again_when_the_winner_goes() -> None:
     assert verdicts(made.wanted(key("policy", "route"))) == [[YES, RESOLVED]]
 
 
-# EgressNetworks and rate limits: status 77-82, 314-317
+# EgressNetworks and rate limits: status 77-82, 314-317, outbound 184
 
 
 @pytest.mark.parametrize(
