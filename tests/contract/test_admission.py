@@ -46,7 +46,8 @@ def _registered(widgets: Widgets, webhook: Webhook, kind: str = "Validating", **
     server.create(path, body)
     try:
         server.wait(lambda: _pings(widgets, webhook))
-        webhook.requests = seen: list[Json] = []
+        seen: list[Json] = []
+        webhook.requests = seen
         yield seen
     finally:
         webhook.requests = []
