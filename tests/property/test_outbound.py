@@ -113,6 +113,7 @@ def test_exactly_what_changed_is_said_to_have_changed(history: Sequence[Sequence
     for batch in history:
         watcher.watch_all()
         watcher.check(watcher.index.apply([event for step in batch for event in cluster.perform(step)]))
+    assert not [target for namespace in watcher.index.namespaces() for target in watcher.index.check(namespace)]
     fresh = rebuilt(cluster)
     for target, answer in watcher.answers.items():
         expected, found = plain(fresh.lookup(target)), plain(answer)

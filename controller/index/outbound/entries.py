@@ -56,6 +56,13 @@ class WatchedTarget:
     place: Place | None = None
     answer: Answer[OutboundAnswer] | None = None
 
+    def stays(self, place: Place | None) -> bool:
+        """Whether it is still the same, if this is what stands behind it now.
+
+        A refused port stays refused when its Service is gone.
+        """
+        return place == self.place or (place is None and isinstance(self.place, UndefinedPort))
+
 
 @attrs.define(eq=False)
 class Caller:
@@ -115,6 +122,13 @@ class Entry:
                 for target, watched in caller.targets.items():
                     watched.answer = answer_at(target, answer)
                     yield target
+
+    def misinformed(self, state: PortState | None, routes: Sequence[AttachedRoute]) -> Iterator[OutboundTarget]:
+        """The targets that are told something else than this state and these routes give."""
+        fresh = Entry(self.key, state or self._state, routes)
+        for namespace, caller in self._callers.items():
+            if caller.answer.value != fresh.answer(namespace).value:
+                yield from caller.targets
 
     def _answer(self, namespace: str, last: Answer[OutboundPolicy] | None) -> Answer[OutboundPolicy]:
         if any(route.namespace == namespace for route in self._routes) and namespace != self.key.parent.namespace:

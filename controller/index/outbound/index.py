@@ -44,6 +44,7 @@ from controller.core.outbound import (
     ServiceTarget,
     UndefinedPort,
 )
+from controller.index.outbound.audit import audit
 from controller.index.outbound.entries import Entry, Place, PortKey, PortState, WatchedTarget, answer_at
 from controller.index.outbound.loose import LooseTargets
 from controller.index.outbound.world import Marks, OutboundWorld
@@ -188,11 +189,18 @@ class OutboundIndex:
 
     def _moved(self, watched: WatchedTarget) -> bool:
         """Look a watched address up again, and end its watches if something else is there now."""
-        place = self._world.place(watched.target)
-        if place == watched.place or (place is None and isinstance(watched.place, UndefinedPort)):
+        if watched.stays(self._world.place(watched.target)):
             return False
         self._detach(watched)
         return True
+
+    def namespaces(self) -> frozenset[str]:
+        """Where something is watched, or somebody watches addresses."""
+        return frozenset(parent.namespace for parent in self._entries) | self._loose.namespaces()
+
+    def check(self, namespace: str) -> frozenset[OutboundTarget]:
+        """The watched targets of a namespace that were told something else than a fresh look at everything gives."""
+        return frozenset(audit(namespace, self._world, self._entries, self._loose.at((), (namespace,))))
 
     def statistics(self) -> OutboundStatistics:
         ports = dict[str, int]()

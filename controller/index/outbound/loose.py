@@ -40,6 +40,10 @@ class LooseTargets:
             _remove(self._by_address, target.address, target)
             _remove(self._by_caller, target.source_namespace, target)
 
+    def namespaces(self) -> frozenset[str]:
+        """Those of the callers."""
+        return frozenset(self._by_caller)
+
     def at(self, addresses: Iterable[IPAddress], callers: Iterable[str] | None) -> Sequence[WatchedTarget]:
         """The targets with these addresses or of callers in these namespaces; all of them if `callers` is `None`."""
         found = dict[AddressTarget, WatchedTarget]()

@@ -114,6 +114,11 @@ class RouteTable:
             return []
         return sorted({**ports.get(None, {}), **ports.get(port, {})}.values(), key=_order)
 
+    def every(self) -> Iterator[AttachedRoute]:
+        """All routes, looked at anew: with what is known of their backends now."""
+        for attached in self._routes.values():
+            yield attrs.evolve(attached, route=_with_existence(attached.route, self._exists))
+
     def portless_http(self) -> Mapping[str, int]:
         """Per namespace, how many parents have an HTTPRoute for all ports."""
         counts = dict[str, int]()

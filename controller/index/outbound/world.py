@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 import attrs
@@ -182,6 +182,10 @@ class OutboundWorld:
     def routes(self, key: PortKey) -> Sequence[AttachedRoute]:
         """The routes at a port, in order."""
         return self._routes.at(key.parent, key.port)
+
+    def every_route(self) -> Iterator[AttachedRoute]:
+        """All routes, looked at anew."""
+        return self._routes.every()
 
     @property
     def addresses(self) -> int:
