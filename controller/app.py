@@ -57,7 +57,7 @@ from controller.runtime.certs import CertificateFiles
 from controller.runtime.client import KubeClient, Limits
 from controller.runtime.client_metrics import ClientMetrics
 from controller.runtime.clock import Clock, system_clock
-from controller.runtime.debug_pages import freshness_page, loop_page, staleness_check, tasks_page
+from controller.runtime.debug_pages import freshness_page, loop_page, quarantine_page, staleness_check, tasks_page
 from controller.runtime.discovery import Discovery
 from controller.runtime.endpoint import Endpoint, Impersonation
 from controller.runtime.freshness import WatchRecord
@@ -243,7 +243,7 @@ class Controller:
             self.admin.diagnostics.add_watch(record)
         self.admin.add_page("freshness", freshness_page(records))
         self.admin.add_page("tasks", tasks_page)
-        self.admin.add_page("quarantine", lambda _: self.quarantine.statistics())
+        self.admin.add_page("quarantine", quarantine_page(self.quarantine))
         self.admin.add_page("index", lambda _: self.indexer.statistics())
         self.admin.add_page("lease", lambda _: self.leadership.statistics())
         self.admin.readiness.add("sync", self.knowledge.missing)

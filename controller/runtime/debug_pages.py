@@ -10,6 +10,7 @@ import trio
 
 from controller.runtime.admin import Page
 from controller.runtime.freshness import WatchRecord
+from controller.runtime.quarantine import Quarantine, Quarantined
 from controller.runtime.readiness import Check
 from controller.runtime.watchdog import Watchdog
 
@@ -36,6 +37,21 @@ def staleness_check(records: Sequence[WatchRecord], *, limit: float) -> Check:
         return f"the API server is silent about {', '.join(stale)}" if stale else None
 
     return check
+
+
+def quarantine_page(quarantine: Quarantine) -> Page:
+    """The objects that cannot be read, and why."""
+
+    def page(_: Mapping[str, str]) -> object:
+        return [_object(item) for item in quarantine.statistics()]
+
+    return page
+
+
+def _object(item: Quarantined) -> Mapping[str, object]:
+    resource_type = item.resource_type
+    what = {"group": resource_type.group, "kind": resource_type.kind, **item.key._asdict()}
+    return what | attrs.asdict(item, filter=lambda field, _: field.name not in ("resource_type", "key"))
 
 
 def loop_page(watchdog: Watchdog) -> Page:

@@ -129,6 +129,9 @@ class GrpcServer:
             connection.drain()
         with trio.move_on_at(deadline):
             await self._ended.wait()
+        if self._connections:
+            held = self.statistics()
+            _log.warning("cutting off what did not end in time", connections=held.connections, streams=held.streams)
         for connection in tuple(self._connections):
             connection.abort()
         await self._ended.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import socket
 import tracemalloc
 from collections.abc import AsyncGenerator
@@ -19,6 +20,8 @@ from controller.grpc.gen.grpc.health.v1.health_pb2 import HealthCheckRequest as 
 from controller.grpc.transport import GrpcServer, Limits, frames
 from controller.grpc.transport.connection import ServedConnection
 from controller.grpc.transport.frames import ErrorCode
+from controller.runtime.log import configured
+from controller.runtime.log_filter import LogFilter, LogFormat
 from tests.shell.grpc_transport.clients import FrameClient, bare, connected, request
 from tests.shell.grpc_transport.serving import NAME, Served, Things, encoded, listening, serving
 from tests.unit.grpc_transport.pair import framed, head
@@ -384,19 +387,22 @@ async def _drain(served: Served, seconds: float) -> None:
 
 async def test_draining_ends_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
     """A stream with a task ends at once; a unary call that has not ended by then is cut off, its handler cancelled."""
-    async with serving(KEEP_QUIET) as served, connected(served.port) as client:
-        client.ask("Call", "sleep1000")
-        echo = client.open(head("Echo"), framed(Ask()), end=False)
-        await client.until(lambda: client.responses[echo].body)
-        start = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_drain, served, 7.0)
-            await client.until(lambda: client.responses[echo].ended)
-            assert trio.current_time() == start
-            await client.until_closed()
-        took = trio.current_time() - start
+    output = io.StringIO()
+    with configured(LogFilter.parse("warn"), LogFormat.PLAIN, output=output):
+        async with serving(KEEP_QUIET) as served, connected(served.port) as client:
+            client.ask("Call", "sleep1000")
+            echo = client.open(head("Echo"), framed(Ask()), end=False)
+            await client.until(lambda: client.responses[echo].body)
+            start = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_drain, served, 7.0)
+                await client.until(lambda: client.responses[echo].ended)
+                assert trio.current_time() == start
+                await client.until_closed()
+            took = trio.current_time() - start
 
     assert took == pytest.approx(7.0, abs=0.1)
+    assert "cutting off what did not end in time connections=1 streams=1" in output.getvalue()
     assert client.responses[echo].status is Status.UNAVAILABLE
     assert served.things.cancelled == ["echo", "sleep1000"]
     assert served.server.statistics().connections == 0
@@ -406,9 +412,12 @@ async def test_draining_without_clients_is_over_at_once(autojump_clock: trio.tes
     """Nothing to wait for."""
     async with serving() as served:
         start = trio.current_time()
-        await _drain(served, 60.0)
+        output = io.StringIO()
+        with configured(LogFilter.parse("warn"), LogFormat.PLAIN, output=output):
+            await _drain(served, 60.0)
 
         assert trio.current_time() == start
+        assert not output.getvalue()
 
 
 async def test_a_client_that_ignores_the_goodbye_is_cut_off(autojump_clock: trio.testing.MockClock) -> None:

@@ -12,11 +12,12 @@ import trio
 import trio.testing
 
 from controller.k8s.builtin import Pod, Service
-from controller.k8s.meta import Resource
+from controller.k8s.meta import ObjectMeta, Resource
 from controller.k8s.resource import ResourceType
 from controller.runtime.clock import Clock
-from controller.runtime.debug_pages import freshness_page, loop_page, staleness_check, tasks_page
+from controller.runtime.debug_pages import freshness_page, loop_page, quarantine_page, staleness_check, tasks_page
 from controller.runtime.freshness import WatchRecord
+from controller.runtime.quarantine import Quarantine
 from controller.runtime.watchdog import watching
 
 NOON = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
@@ -52,6 +53,28 @@ def test_silence_beyond_the_limit_is_complained_about() -> None:
     assert check() == "the API server is silent about Pod for 61 s"
     pods.last_contact = 41.0
     assert check() is None
+
+
+def test_objects_that_cannot_be_read_are_shown() -> None:
+    """By kind, namespace and name, as an operator would ask for them; nothing of how we hold them."""
+    quarantine = Quarantine(Clock(lambda: 0.0, lambda: NOON))
+    pods = record(Pod, "Pod").resource_type
+    quarantine.add(pods, ObjectMeta(name="a", namespace="ns", uid="u", resource_version="7"), "not a pod")
+
+    assert shown(quarantine_page(quarantine)({})) == [
+        {
+            "group": "",
+            "kind": "Pod",
+            "namespace": "ns",
+            "name": "a",
+            "uid": "u",
+            "resource_version": "7",
+            "error": "not a pod",
+            "count": 1,
+            "first_seen": "2026-05-01T12:00:00Z",
+            "last_seen": "2026-05-01T12:00:00Z",
+        }
+    ]
 
 
 async def test_stalls_are_shown() -> None:
