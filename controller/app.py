@@ -94,6 +94,7 @@ async def run(config: RunConfig) -> None:
     grpc_socket = bind(config.grpc_address, name="policy")
     webhook_socket = None if config.webhook is None else bind(config.webhook.address, name="webhook")
     endpoint = find_endpoint(_wanted(config.access), environment=os.environ, home=Path.home(), now=time.monotonic)
+    _log.info("starting", api_server=endpoint.server)
     with watching() as watchdog:
         async with trio.open_nursery() as outermost:
             outermost.start_soon(serve_admin, admin, admin_socket)
@@ -130,7 +131,7 @@ class Controller:
     discovery: Discovery
     records: tuple[tuple[WatchedKind, WatchRecord], ...]
     indexer: Indexer
-    audit: Audit
+    audits: tuple[Audit, ...]
     leadership: Leadership
     health: Health
     server: GrpcServer
@@ -156,7 +157,7 @@ class Controller:
             (STATUS_KINDS, writer),
         )
         indexer = Indexer(followers, knowledge.listed)
-        audit = Audit(inbound, indexer.wait_event)
+        audits = {"inbound": Audit(inbound, indexer.wait_event), "outbound": Audit(outbound, indexer.wait_event)}
         health = Health((INBOUND_SERVICE, OUTBOUND_SERVICE))
         calls = GrpcMetrics((INBOUND_SERVICE, OUTBOUND_SERVICE))
         services = (
@@ -174,7 +175,7 @@ class Controller:
             LoopCollector(watchdog),
             InboundCollector(inbound.statistics),
             OutboundCollector(outbound.statistics),
-            AuditCollector(audit.statistics),
+            AuditCollector(lambda: {api: audit.statistics() for api, audit in audits.items()}),
             IndexerCollector(indexer.statistics, lambda: {api: p.statistics() for api, p in publications.items()}),
             calls,
             ServerCollector(server.statistics),
@@ -193,7 +194,7 @@ class Controller:
             discovery=Discovery(client, random.random),
             records=records,
             indexer=indexer,
-            audit=audit,
+            audits=tuple(audits.values()),
             leadership=_leadership(config, KubeApi(lease_client, random.random), clock, writer, admin),
             health=health,
             server=server,
@@ -211,7 +212,8 @@ class Controller:
                 for kind, record in self.records:
                     feeders.start_soon(self._follow, kind, record, send.clone())
             feeders.start_soon(self._settle)
-            feeders.start_soon(self.audit.run)
+            for audit in self.audits:
+                feeders.start_soon(audit.run)
             async with trio.open_nursery() as servers:
                 servers.start_soon(
                     shutdown.run_required,

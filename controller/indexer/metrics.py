@@ -80,18 +80,21 @@ class OutboundCollector(Collector):
 class AuditCollector(Collector):
     """`policy_index_audit_*`: answers compared with a fresh derivation."""
 
-    _statistics: Callable[[], AuditStatistics]
+    _statistics: Callable[[], dict[str, AuditStatistics]]
 
     def collect(self) -> Iterator[Metric]:
-        statistics = self._statistics()
-        yield CounterMetricFamily(
-            "policy_index_audited_namespaces", "Namespaces that were derived anew and compared.", statistics.checked
+        checked = CounterMetricFamily(
+            "policy_index_audited_namespaces", "Namespaces that were derived anew and compared.", labels=("api",)
         )
-        yield CounterMetricFamily(
+        wrong = CounterMetricFamily(
             "policy_index_audit_differences",
             "Watched answers that were not what a fresh derivation gives.",
-            statistics.wrong,
+            labels=("api",),
         )
+        for api, statistics in self._statistics().items():
+            checked.add_metric((api,), statistics.checked)
+            wrong.add_metric((api,), statistics.wrong)
+        yield from (checked, wrong)
 
 
 @attrs.frozen(eq=False)
