@@ -14,7 +14,7 @@ from tests.golden.world import Cluster, World, files, load, opened, performed
 
 WORLDS = files("worlds")
 HISTORIES = files("histories")
-# What upstream does at these questions is not what Trellis does: controller/ARCHITECTURE.md says why.
+# What upstream does at these questions is not what Trellis does: controller/index/OUTBOUND_QUIRKS.md says why.
 DECIDED = frozenset(
     (
         "accept-gate-ignores-namespace",
