@@ -76,12 +76,12 @@ class Controller:
 
 
 @contextlib.contextmanager
-def controller(kube: KubeServer, folder: Path, *flags: str) -> Iterator[Controller]:
+def controller(kube: KubeServer, folder: Path, *flags: str, always: tuple[str, ...] = FLAGS) -> Iterator[Controller]:
     """Start the controller against the API server; kill it at the end if it still runs."""
     admin, grpc = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     log = folder / "trellis.log"
     command = [sys.executable, "-m", "controller", "run", f"--kubeconfig={kube.kubeconfig}"]
-    command += [f"--admin-addr={admin}", f"--grpc-addr={grpc}", *FLAGS, *flags]
+    command += [f"--admin-addr={admin}", f"--grpc-addr={grpc}", *always, *flags]
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     try:
