@@ -53,6 +53,7 @@ def run_controller(config: RunConfig) -> int:
             for error in _leaves(failure):
                 _report(error)
             return 1
+        _log.info("stopped")
     return 0
 
 

@@ -174,7 +174,9 @@ def test_ready_when_every_kind_is_listed(processes: list[Process], cluster: str,
     assert (code, errors) == (0, "")
     lines = [json.loads(line) for line in output.splitlines()]
     assert {"timestamp", "level", "fields", "target", "spans"} == set().union(*lines)
-    assert "shutting down" in [line["fields"]["message"] for line in lines]
+    messages = [line["fields"]["message"] for line in lines]
+    assert (messages[0], messages[-1]) == ("starting", "stopped")
+    assert "shutting down" in messages
 
 
 # runtime R3
