@@ -5,6 +5,7 @@ They run in the environment that calls them, which `./dev` makes from the lock: 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -75,3 +76,12 @@ def lock(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Print what the parts cost; names of modules in tests/bench pick some."""
     session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Perform the Dockerfile's steps without docker, list the files of the image, and test it."""
+    folder = session.create_tmp()
+    shutil.rmtree(folder)
+    session.run("python", "-m", "tests.image.steps", folder)
+    session.run("pytest", "tests/image", *session.posargs, env={"TRELLIS_BUILD_IMAGE": "1"})
