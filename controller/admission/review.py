@@ -263,6 +263,9 @@ def to_denied(review: Review, message: str) -> bytes:
 
 
 def to_invalid(message: str) -> bytes:
-    """The answer to what cannot be judged. Without the uid the API server takes it for a failed call."""
+    """The answer to what cannot be judged: without a uid the API server takes it for a failed call.
+
+    Its HTTP status is 200, as upstream's is; the API server comes to the same result with 400.
+    """
     status = {"status": "Failure", "message": message, "reason": "InvalidRequest"}
     return _encode(API_VERSION, KIND, {"uid": "", "allowed": False, "status": status})

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import attrs
+import trio
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +19,12 @@ from controller.runtime.log import get_logger
 _log = get_logger(__name__)
 
 _JSON = [(b"content-type", b"application/json")]
+# What is judged in a thread, so that it does not hold up everybody else: a pattern may take 40 ms to compile, and a
+# route may have thousands of them; a large body takes as long to read.
+_HEAVY_PATTERNS = 4
+_HEAVY_BODY = 64 * 1024
+_HEAVY_AT_ONCE = 2
+
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 
 
@@ -60,6 +67,7 @@ class Webhook:
     metrics: AdmissionMetrics
     advise: Callable[[Resource, Review], Iterable[Finding]] = _no_advice
     clock: Callable[[], float] = time.perf_counter
+    _heavy: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_HEAVY_AT_ONCE), init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,7 +82,7 @@ class Webhook:
     async def _review(self, body: bytes, send: Send) -> None:
         started = self.clock()
         try:
-            verdict = judge(body, self.advise)
+            verdict = await self._judge(body)
         except Exception:  # noqa: BLE001  # whatever it is, it must not let anything through
             _log.exception("review failed")
             await _respond(send, 500)
@@ -82,6 +90,15 @@ class Webhook:
         self.metrics.judged(verdict, self.clock() - started)
         _tell(verdict)
         await _respond(send, 200, verdict.answer)
+
+    async def _judge(self, body: bytes) -> Verdict:
+        if len(body) < _HEAVY_BODY and body.count(b"RegularExpression") < _HEAVY_PATTERNS:
+            return judge(body, self.advise)
+        return await trio.to_thread.run_sync(judge, body, self._advise_from_thread, limiter=self._heavy)
+
+    def _advise_from_thread(self, resource: Resource, review: Review) -> Iterable[Finding]:
+        # What is known of the cluster belongs to the loop.
+        return trio.from_thread.run_sync(lambda: tuple(self.advise(resource, review)))
 
 
 def _tell(verdict: Verdict) -> None:

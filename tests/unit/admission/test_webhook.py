@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
 import pytest
+import trio
 from prometheus_client import CollectorRegistry
 
 from controller.admission.findings import Finding, warning
@@ -177,6 +179,38 @@ async def test_advice_is_passed_on(registry: CollectorRegistry) -> None:
     await client.request(body())
 
     assert json.loads(client.body)["response"]["warnings"] == ["spec: odd"]
+
+
+HEAVY = {"rules": [{"matches": [{"path": {"type": "RegularExpression", "value": f"/{i}"}} for i in range(5)]}]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "aside"),
+    [
+        (body("HTTPRoute", HEAVY), True),
+        (body(spec=SERVER | {"pad": "x" * 65536}), True),
+        (body("HTTPRoute", {"rules": [{"matches": HEAVY["rules"][0]["matches"][:2]}]}), False),
+    ],
+)
+async def test_what_takes_long_is_judged_aside(registry: CollectorRegistry, sent: bytes, aside: bool) -> None:
+    """Other tasks go on meanwhile. The cluster is asked in the loop, whose it is."""
+    asked_in = list[int]()
+
+    def advise(_resource: Resource, _review: Review) -> Iterable[Finding]:
+        asked_in.append(threading.get_ident())
+        yield warning("spec", "odd")
+
+    client = Client(Webhook(AdmissionMetrics.register(registry), advise))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.request, sent)
+        turns = 0
+        while not client.sent:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    assert asked_in == [threading.get_ident()]
+    assert json.loads(client.body)["response"]["warnings"] == ["spec: odd"]
+    assert (turns > 2) is aside
 
 
 async def test_the_life_of_the_server_is_no_request(client: Client) -> None:
