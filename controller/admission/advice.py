@@ -7,7 +7,7 @@ said of what does not exist, only of what is there and goes another way than the
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -64,13 +64,21 @@ def _on_server(surroundings: Surroundings, server: Server, review: Review) -> It
         yield warning(
             "spec.port", f"none of {_count(found.selected, form.selects)} selected has a port named {form.port!r}"
         )
-    for name, count in sorted(found.held.items()):
-        of = "all" if count == found.selected else str(count)
-        yield warning(
-            "spec.port",
-            f"Server {name!r} comes first on {of} of {_count(found.selected, form.selects)} selected: it is older, or "
-            "as old and first by name. This one has no effect there",
-        )
+    if found.held:
+        yield warning("spec.port", _behind(found, form.selects))
+
+
+def _behind(found: ServerSurvey, kind: WorkloadKind) -> str:
+    """Which Servers come first, and on how many workloads."""
+    sure = "" if found.looked_at == found.selected else "at least "
+    holders = [
+        f"{name!r} on {'all' if count == found.selected else sure + str(count)}"
+        for name, count in sorted(found.held.items())
+    ]
+    return (
+        f"of {_count(found.selected, kind)} selected, Server {_some(holders)} came first (older, or as old and first "
+        "by name): this one has no effect there"
+    )
 
 
 _SELECTORS = {WorkloadKind.POD: "podSelector", WorkloadKind.EXTERNAL_WORKLOAD: "externalWorkloadSelector"}
@@ -113,8 +121,8 @@ def _matches_all(match: gateway.HttpRouteMatch) -> bool:
     return everywhere and not match.headers and not match.query_params and match.method in (None, "GET")
 
 
-def _some(paths: tuple[str, ...]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+def _some(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
 _ADVICE: Mapping[type[Resource], Callable[[Surroundings, Any, Review], Iterable[Finding]]] = {

@@ -13,6 +13,7 @@ from controller.admission.judge import judge
 from controller.core.cluster import ClusterConfig
 from controller.core.network import ALL_NETWORKS
 from controller.index.inbound import InboundIndex
+from controller.index.inbound.survey import LOOKED_AT
 from controller.k8s.events import Applied
 from controller.k8s.meta import Resource
 from tests.builders import container, external_workload, http_route, pod, port, selector, server
@@ -73,11 +74,11 @@ def test_a_server_behind_another() -> None:
         server("tiered", selects=selector({"tier": "1"})),
     ]
 
-    (text,) = advice("Server", NEW, *others)
-    assert text.startswith("spec.port: Server 'tiered' comes first on 1 of 2 meshed pods selected: ")
-    assert "no effect there" in text
-    texts = advice("Server", NEW, *others, server("all", created=1))
-    assert [text.partition(" comes ")[0] for text in texts] == ["spec.port: Server 'all'", "spec.port: Server 'tiered'"]
+    effect = "came first (older, or as old and first by name): this one has no effect there"
+    assert advice("Server", NEW, *others) == [f"spec.port: of 2 meshed pods selected, Server 'tiered' on 1 {effect}"]
+    assert advice("Server", NEW, *others, server("all", created=1)) == [
+        f"spec.port: of 2 meshed pods selected, Server 'all' on 1, 'tiered' on 1 {effect}"
+    ]
     assert advice("Server", NEW | {"port": 9090}, *others) == []
 
 
@@ -85,7 +86,21 @@ def test_all_is_said_for_all() -> None:
     """Where the Server has no effect whatever."""
     (text,) = advice("Server", NEW, pod("a"), pod("b"), server("old"))
 
-    assert text.startswith("spec.port: Server 'old' comes first on all of 2 meshed pods selected: ")
+    assert text.startswith("spec.port: of 2 meshed pods selected, Server 'old' on all came first ")
+
+
+def test_many_servers_and_workloads_make_a_short_text() -> None:
+    """Three Servers are named, and what was not counted to the end is said to be a minimum."""
+    pods = [pod(f"p{i}", labels={"app": "app-0", "shard": str(i % 5)}) for i in range(LOOKED_AT + 5)]
+    servers = [server(f"s{i}", selects=selector({"shard": str(i)})) for i in range(5)]
+
+    (text,) = advice("Server", NEW, *pods, *servers)
+
+    share = LOOKED_AT // 5
+    assert (
+        f"Server 's0' on at least {share}, 's1' on at least {share}, 's2' on at least {share} and 2 more came" in text
+    )
+    assert len(text) < 256
 
 
 def test_age_decides_between_servers() -> None:
