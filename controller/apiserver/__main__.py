@@ -36,7 +36,7 @@ async def _serve(server: ApiServer, port: int, kubeconfig: Path | None) -> None:
             print(url, flush=True)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
-                return
+                break
 
 
 if __name__ == "__main__":

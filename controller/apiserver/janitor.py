@@ -40,7 +40,9 @@ class Janitor:
             while True:
                 await self._wake.wait()
                 self._wake = trio.Event()
-                while self._tidy():
+                is_tidy = False
+                while not is_tidy:
+                    is_tidy = not self._tidy()
                     await trio.lowlevel.checkpoint()
         finally:
             unsubscribe()

@@ -68,7 +68,7 @@ class Leadership:
                 work.start_soon(keeper.run)
                 work.start_soon(self._writer.lead, keeper)
         finally:
-            await keeper.vacate()
+            await keeper.vacate()  # noqa: ASYNC102  # shields itself, and not for ever
             unregister()
 
     def statistics(self) -> LeaseStatistics | None:
