@@ -19,7 +19,7 @@ import trio
 
 from controller.runtime.clock import Clock
 from controller.runtime.diagnostics import LeaseReport
-from controller.runtime.errors import AlreadyExists, Conflicted, KubernetesError, Unavailable
+from controller.runtime.errors import Absent, AlreadyExists, Conflicted, KubernetesError, Unavailable
 from controller.runtime.lease import Acquire, Create, LeaseClaim, Read, Renew, Step, Wait
 from controller.runtime.lease_metrics import LeaseMetrics
 from controller.runtime.lease_wire import (
@@ -32,6 +32,7 @@ from controller.runtime.lease_wire import (
     to_vacate,
 )
 from controller.runtime.log import get_logger
+from controller.runtime.outage import Outage
 
 _log = get_logger(__name__)
 
@@ -83,6 +84,7 @@ class LeaseKeeper:
     _transitions: int = attrs.field(default=0, init=False)
     _renewals: int = attrs.field(default=0, init=False)
     _failures: int = attrs.field(default=0, init=False)
+    _outage: Outage = attrs.field(factory=Outage, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._created = self._clock.wall()
@@ -124,11 +126,24 @@ class LeaseKeeper:
         try:
             with _within(self.params.request_seconds, step):
                 await self._request(step)
+            self._outage.ended(self._now())
         except KubernetesError as error:
             self._failures += 1
-            _log.info("lease step failed", step=_name(step), error=str(error), **self._names())
+            self._note(step, error)
             self._claim.failed(error, self._now())
             await trio.lowlevel.checkpoint()
+
+    def _note(self, step: Step, error: KubernetesError) -> None:
+        """Write down a failure. One that goes on is written down again after minutes; some are how things go."""
+        fields = {"step": _name(step), "error": str(error), **self._names()}
+        if isinstance(step, Read) and isinstance(error, Absent):
+            _log.debug("there is no lease yet", **fields)
+        elif isinstance(error, Conflicted):
+            _log.info("somebody else wrote the lease first", **fields)
+        elif self._outage.failed(error.reason, self._now()):
+            _log.warning("lease step failed; trying again", **fields)
+        else:
+            _log.debug("lease step failed; trying again", **fields)
 
     async def _request(self, step: Read | Create | Acquire | Renew) -> None:
         params, sent, wall = self.params, self._now(), self._clock.wall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -14,6 +15,8 @@ from trio.testing import MockClock
 from controller.runtime.errors import Conflicted, Forbidden, Garbled, KubernetesError
 from controller.runtime.lease_keeper import APPLY, STRATEGIC, LeaseKeeper
 from controller.runtime.lease_wire import parse_lease
+from controller.runtime.log import configured
+from controller.runtime.log_filter import LogFilter, LogFormat
 from tests.shell.lease.server import Server, down, keeper, params
 
 TIME = "2026-01-01T00:00:00.000000Z"
@@ -277,6 +280,22 @@ async def test_no_outage_ends_the_keeper(outage: float, autojump_clock: MockCloc
 
     assert (during, after) == (outage < 18, True)
     assert len(server.requests) < 10 + outage
+
+
+async def test_an_outage_is_written_down_once(autojump_clock: MockClock) -> None:
+    """Not with each attempt; and that there is no Lease yet is no failure."""
+    server, output = Server(), io.StringIO()
+    alice = keeper(server, "alice")
+    with configured(LogFilter.parse("warn"), LogFormat.PLAIN, output=output):
+        async with running(alice):
+            await alice.wait_held()
+            assert not output.getvalue()
+            server.fail = down
+            await trio.sleep(120)
+            attempts = alice.statistics().failures
+
+    assert attempts > 10
+    assert output.getvalue().count("lease step failed; trying again") == 1
 
 
 async def test_a_late_success_counts_from_when_it_was_asked_for(autojump_clock: MockClock) -> None:
