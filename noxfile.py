@@ -6,6 +6,7 @@ They run in the environment that calls them, which `./dev` makes from the lock: 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -85,3 +86,46 @@ def image(session: nox.Session) -> None:
     shutil.rmtree(folder)
     session.run("python", "-m", "tests.image.steps", folder)
     session.run("pytest", "tests/image", *session.posargs, env={"TRELLIS_BUILD_IMAGE": "1"})
+
+
+KIND = ["docker", "kind", "kubectl"]
+
+
+@nox.session
+def kind(session: nox.Session) -> None:
+    """Install Trellis in a kind cluster and test it there; `-- --keep` leaves the cluster, `-- ARGS` go to pytest."""
+    missing = [program for program in KIND if shutil.which(program) is None]
+    if missing:
+        session.skip(f"needs {' and '.join(missing)}")
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:
+        session.skip("needs a docker daemon that answers: docker info says why it does not")
+    folder = Path(session.create_tmp())
+    kubeconfig = folder / "kubeconfig"
+    arguments = [argument for argument in session.posargs if argument != "--keep"]
+    try:
+        _install_in_kind(session, folder, ["kubectl", f"--kubeconfig={kubeconfig}"])
+        session.run("pytest", "tests/cluster/kind", *arguments, env={"TRELLIS_KIND_KUBECONFIG": str(kubeconfig)})
+    finally:
+        if "--keep" not in session.posargs:
+            session.run("kind", "delete", "cluster", "--name=trellis", f"--kubeconfig={kubeconfig}")
+
+
+def _install_in_kind(session: nox.Session, folder: Path, kubectl: list[str]) -> None:
+    """Put an image made from this checkout, and everything that `trellis manifests` prints, into a new cluster."""
+    kubeconfig = kubectl[-1].replace("--kubeconfig=", "")
+    if "trellis" in session.run("kind", "get", "clusters", silent=True).split():
+        session.run("kind", "export", "kubeconfig", "--name=trellis", f"--kubeconfig={kubeconfig}")
+    else:
+        session.run(
+            "kind", "create", "cluster", "--config=kind-config.yaml", "--wait=180s", f"--kubeconfig={kubeconfig}"
+        )
+    session.run("docker", "build", "--tag=trellis:kind", ".")
+    session.run("kind", "load", "docker-image", "--name=trellis", "trellis:kind")
+    if not (folder / "tls").exists():
+        session.run("trellis", "certificate", str(folder / "tls"))
+    flags = ["--image=trellis:kind", "--ha", "--replicas=2", "--control-plane-namespace=trellis", "--gateway-api"]
+    manifests = session.run("trellis", "manifests", f"--webhook-tls={folder / 'tls'}", *flags, silent=True)
+    (folder / "trellis.yaml").write_text(manifests)
+    session.run(*kubectl, "apply", "--server-side", f"--filename={folder / 'trellis.yaml'}")
+    session.run(*kubectl, "--namespace=trellis", "rollout", "restart", "deployment/trellis")
+    session.run(*kubectl, "--namespace=trellis", "rollout", "status", "deployment/trellis", "--timeout=180s")

@@ -115,10 +115,12 @@ def running(
     folder: Path,
     *,
     host: str = "127.0.0.1",
-    program: str = "policy_controller",
+    grpc_port: int | None = None,
 ) -> Iterator[RunningInstallation]:
     """Run the image's entry point with a container's arguments; the certificate lies in `folder/tls`."""
     ports = {name: free_port() for name in ("--admin-addr", "--grpc-addr", "--server-addr")}
+    if grpc_port is not None:
+        ports["--grpc-addr"] = grpc_port
     local = [f"--kubeconfig={kubeconfig}"]
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -130,7 +132,7 @@ def running(
     if arguments[0] == "run":
         local = ["run", *(argument for argument in local if argument != "run")]
     log = folder / "trellis.log"
-    code = f"from controller.__main__ import {program}; {program}()"
+    code = "from controller.__main__ import policy_controller; policy_controller()"
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *local], stdin=subprocess.DEVNULL, stdout=file, stderr=file
