@@ -81,7 +81,7 @@ class Installation:
 
     @property
     def cluster_name(self) -> str:
-        """The name of objects without a namespace: two installations must not share them."""
+        """The name of objects outside the namespace: two installations must not share them."""
         return f"{NAME}-{self.namespace}"
 
     def metadata(self, name: str = NAME) -> Metadata:

@@ -35,7 +35,7 @@ class KubeObject(Part, frozen=True):
 
     def to_document(self) -> JsonObject:
         """The object as YAML or JSON spells it."""
-        fields: JsonObject = msgspec.to_builtins(self)
+        fields: JsonObject = msgspec.json.decode(msgspec.json.encode(self))
         return {"apiVersion": self.API_VERSION, "kind": type(self).__name__, **fields}
 
 

@@ -36,7 +36,10 @@ LINKERD_DEPLOYMENT = "linkerd-destination"
 def rights(installation: Installation) -> tuple[KubeObject, ...]:
     """The account, and what it may do: everywhere, and around the Lease."""
     account = Subject(kind="ServiceAccount", name=NAME, namespace=installation.namespace)
-    role = Metadata(name=NAME, namespace=installation.control_plane_namespace, labels=installation.labels)
+    # In a namespace that may be Linkerd's, and another installation's, too.
+    role = Metadata(
+        name=installation.cluster_name, namespace=installation.control_plane_namespace, labels=installation.labels
+    )
     return (
         ServiceAccount(metadata=installation.metadata(), automount_service_account_token=False),
         ClusterRole(metadata=installation.cluster_metadata(), rules=cluster_rules()),
@@ -47,7 +50,9 @@ def rights(installation: Installation) -> tuple[KubeObject, ...]:
         ),
         Role(metadata=role, rules=lease_rules(lease_owner(installation))),
         RoleBinding(
-            metadata=role, role_ref=RoleRef(api_group=_RBAC_GROUP, kind="Role", name=NAME), subjects=(account,)
+            metadata=role,
+            role_ref=RoleRef(api_group=_RBAC_GROUP, kind="Role", name=installation.cluster_name),
+            subjects=(account,),
         ),
     )
 
