@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+_ROUNDING = 1e-6
+
 
 @attrs.define
 class TokenBucket:
@@ -26,7 +28,9 @@ class TokenBucket:
     def wait(self, now: float) -> float:
         """Return in how many seconds there is a token, and take none."""
         self._refill(now)
-        return max(0.0, (1 - self._tokens) / self.rate)
+        missing = 1 - self._tokens
+        # What rounding leaves missing is nothing to wait for: it may be too little for a clock to pass.
+        return missing / self.rate if missing > _ROUNDING else 0.0
 
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new."""

@@ -39,9 +39,9 @@ class Pace(Generic[K]):
 
     async def wait_turn(self) -> None:
         """Wait until the next write may be made, whatever it is about."""
-        await trio.sleep(max(self._all.take(self._now()), self._held_until - self._now()))
+        await trio.sleep(self._all.take(self._now()))
         while self._now() < self._held_until:  # noqa: ASYNC110  # it may be put off while we wait
-            await trio.sleep(self._held_until - self._now())
+            await trio.sleep_until(self._held_until)
 
     def hold(self, seconds: float) -> None:
         """Write nothing at all for so long: the server has had enough of us."""

@@ -161,8 +161,8 @@ class StatusWriter:
             if error.retry_after is not None:
                 self._pace.hold(error.retry_after)
             self._queue.retry(key)
-        except Exception:  # noqa: BLE001  # a bug, and perhaps one that this object alone brings out
-            _log.exception("writing a status failed unexpectedly", **self._objects.named(key))
+        except Exception as error:  # noqa: BLE001  # a bug, and perhaps one that this object alone brings out
+            _log.error("writing a status failed unexpectedly", exc_info=error, **self._objects.named(key))
             self._metrics.failures.inc()
             self._queue.retry(key)
         else:
@@ -183,8 +183,7 @@ class StatusWriter:
             return
         wanted, stored = due
         if stored.foreign and current is None:
-            self._queue.add(key)
-            return
+            return  # others have written since; the event that told us gives another turn
         await self._objects.patch(key, to_patch(wanted, stored, current or NOTHING, now=self._clock.wall()))
         self._written[key] = stored.resource_version
         self._pace.wrote(key)

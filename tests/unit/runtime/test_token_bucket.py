@@ -30,3 +30,12 @@ def test_a_bucket_never_holds_more_than_its_burst() -> None:
     bucket.take(0.0)
 
     assert [bucket.take(1_000.0) for _ in range(3)] == [0.0, 0.0, 1.0]
+
+
+def test_a_wait_is_long_enough() -> None:
+    """After it the token is there, however the numbers round."""
+    bucket, now = TokenBucket(rate=0.2, burst=3.0), 0.1
+    for _ in range(1_000):
+        now += bucket.wait(now)
+        assert bucket.wait(now) == 0.0
+        bucket.take(now)
