@@ -33,7 +33,7 @@ class Fault:
     """One kind of misbehaviour; `times` counts down, None means until it is removed."""
 
     effect: Effect
-    verb: str = "*"
+    verb: str = "*"  # get, list, watch, create, update, patch, delete, deletecollection; other: not about objects
     resource: str = "*"  # a plural name, with `.group` or without
     times: int | None = 1
     seconds: float = 0.0

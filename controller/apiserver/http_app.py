@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -20,7 +19,7 @@ from controller.apiserver.api import Api
 from controller.apiserver.effects import Effect, WaitForRevision
 from controller.apiserver.faults import Fault, Faults, parse_fault
 from controller.apiserver.requests import Request, Response, parse_place, parse_query, refuse
-from controller.apiserver.status import GroupResource, Refused, expired, internal, throttled
+from controller.apiserver.status import GroupResource, Refused, bad_request, expired, internal, throttled
 from controller.apiserver.watching import Watch
 from controller.apiserver.webhook_client import WebhookClient
 from controller.runtime.log import get_logger
@@ -124,7 +123,7 @@ class HttpApp:
                 case "delay":
                     await trio.sleep(fault.seconds)
                 case "stall":
-                    await trio.sleep(fault.seconds or math.inf)
+                    await stream.stall(self._faults, fault.seconds)
                 case "gone":
                     return refuse(expired("The resourceVersion for the provided list is too old."))
                 case "throttle":
@@ -205,7 +204,7 @@ def classify(request: Request) -> tuple[str, GroupResource]:
     """The verb and the kind of a request, as faults name them."""
     place = parse_place(request.path)
     if place is None:
-        return request.method.lower(), GroupResource("", request.path.strip("/"))
+        return "other", GroupResource("", request.path.strip("/"))
     resource = GroupResource(place.group, place.plural)
     if request.method in ("GET", "HEAD"):
         watching = "/watch/" in request.path or (request.flag("watch") and not place.name)
@@ -230,7 +229,10 @@ async def _read(scope: Scope, receive: Receive) -> Request | Response:
             break
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     if headers.get("content-encoding") == "gzip":
-        body = zlib.decompress(body, 31)
+        try:
+            body = _decompress(body)
+        except zlib.error as error:
+            return refuse(bad_request(f"the body cannot be decompressed: {error}"))
     return Request(
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1").partition("?")[0],
@@ -268,6 +270,14 @@ async def _respond(
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         raise Cut
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _decompress(body: bytes) -> bytes:
+    worker = zlib.decompressobj(31)
+    found = worker.decompress(body, _LIMIT)
+    if not worker.eof:
+        raise zlib.error("it is too large, or has no end")
+    return found
 
 
 def compress(body: bytes) -> bytes:

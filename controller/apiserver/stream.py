@@ -85,7 +85,7 @@ class _Pump:
     async def _misbehave(self, fault: Fault) -> bool:
         lines: list[bytes] = []
         if self._sent < fault.after or fault.effect in ("lose", "repeat", "cut", "garbage"):
-            lines = self._watch.pull(limit=1) if fault.effect != "stall" else self._watch.pull()
+            lines = self._watch.pull(limit=1)
         if self._sent < fault.after:
             for line in lines:
                 await self._send(line)
@@ -102,7 +102,8 @@ class _Pump:
                     await self._send(line)
                 return True
             case "stall":
-                await self._stall(fault)
+                self._faults.use(fault)
+                await stall(self._faults, fault.seconds)
                 return True
             case "end":
                 self._faults.use(fault)
@@ -128,20 +129,20 @@ class _Pump:
         await self._write(line[: len(line) // 2])
         raise _Broken
 
-    async def _stall(self, fault: Fault) -> None:
-        """Keep silent; the fault counts once for each watch it holds, for its seconds or until it is lifted."""
-        self._faults.use(fault)
-        before, lifted = self._faults.lifted, trio.Event()
-        stop = self._faults.listen(lambda: lifted.set() if self._faults.lifted != before else None)
-        try:
-            with trio.move_on_after(fault.seconds or math.inf):
-                await lifted.wait()
-        finally:
-            stop()
-
     async def _send(self, line: bytes) -> None:
         self._sent += 1
         await self._write(line)
+
+
+async def stall(faults: Faults, seconds: float) -> None:
+    """Keep silent for so long, or for ever if that is 0, unless the faults are lifted before."""
+    before, lifted = faults.lifted, trio.Event()
+    stop = faults.listen(lambda: lifted.set() if faults.lifted != before else None)
+    try:
+        with trio.move_on_after(seconds or math.inf):
+            await lifted.wait()
+    finally:
+        stop()
 
 
 def _refusal(fault: Fault) -> Refused:

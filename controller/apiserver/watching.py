@@ -40,7 +40,7 @@ class Watch:
             try:
                 self._place = store.place(self.resource, start)
             except Compacted:
-                self._expire(start)
+                self._lines = [self._expire(start)]
         else:
             self._send_initial(at or store.revision, wanted_events=options.initial_events is not False)
 
@@ -48,14 +48,13 @@ class Watch:
         return self.store.subscribe(self.resource, wake)
 
     def pull(self, limit: int = 500) -> list[bytes]:
-        """The next lines, at most `limit` changes' worth; an empty list means that nothing is due now."""
-        lines, self._lines = self._lines, []
+        """The next lines, at most `limit`; an empty list means that nothing is due now."""
+        lines, self._lines = self._lines[:limit], self._lines[limit:]
         while not lines and not self.finished:
             try:
                 changes = self.store.changes(self.resource, self._place, limit)
             except Compacted:
-                self._expire(self._seen)
-                return self._lines
+                return [self._expire(self._seen)]
             if not changes:
                 self._seen = max(self._seen, self.store.revision)
                 break
@@ -79,9 +78,9 @@ class Watch:
         self.finished = True
         return _line(b"ERROR", msgspec.json.encode(refused.to_status()))
 
-    def _expire(self, revision: int) -> None:
+    def _expire(self, revision: int) -> bytes:
         text = f"too old resource version: {revision} ({max(self.store.compacted, 1)})"
-        self._lines = [self.end_with(expired(text))]
+        return self.end_with(expired(text))
 
     def _send_initial(self, revision: int, *, wanted_events: bool) -> None:
         self._seen = revision

@@ -257,15 +257,37 @@ def test_only_the_namespaces_that_it_selects(widgets: Widgets, webhook: Webhook,
     assert bool(seen) is (operator == "In")
 
 
-def test_a_mutating_webhook_changes_the_object(widgets: Widgets, webhook: Webhook) -> None:
-    """A JSON patch in the answer is applied before the object is judged and stored."""
-    operations = [{"op": "add", "path": "/spec/color", "value": "blue"}]
-    patch = base64.b64encode(json.dumps(operations).encode()).decode()
+@pytest.mark.parametrize(
+    ("operation", "spec"),
+    [
+        ({"op": "add", "path": "/spec/color", "value": "blue"}, {"size": 1, "color": "blue"}),
+        ({"op": "add", "path": "/spec/unknown", "value": 1}, {"size": 1, "color": "red"}),
+        ({"op": "remove", "path": "/spec/color"}, {"size": 1, "color": "red"}),
+        (
+            {"op": "add", "path": "/spec/parts", "value": [{"name": "p"}]},
+            {"size": 1, "color": "red", "parts": [{"name": "p", "weight": 1}]},
+        ),
+    ],
+)
+def test_a_mutating_webhook_changes_the_object(widgets: Widgets, webhook: Webhook, operation: Json, spec: Json) -> None:
+    """A JSON patch in the answer is applied, and its result pruned and filled in, before the object is stored."""
+    patch = base64.b64encode(json.dumps([operation]).encode()).decode()
     with _registered(widgets, webhook, "Mutating"):
         webhook.decide = lambda _: {"allowed": True, "patchType": "JSONPatch", "patch": patch}
         created = widgets.server.create(widgets.path, widget("a", widgets.group, size=1))
 
-    assert created["spec"]["color"] == "blue"
+    assert created["spec"] == spec
+
+
+def test_a_mutating_webhook_is_judged_like_a_client(widgets: Widgets, webhook: Webhook) -> None:
+    """What a webhook makes of an object must be valid."""
+    operations = [{"op": "replace", "path": "/spec/size", "value": 11}]
+    patch = base64.b64encode(json.dumps(operations).encode()).decode()
+    with _registered(widgets, webhook, "Mutating"):
+        webhook.decide = lambda _: {"allowed": True, "patchType": "JSONPatch", "patch": patch}
+        response = widgets.server.post(widgets.path, widget("a", widgets.group, size=1))
+
+    assert told(response) == (422, "Invalid", ["spec.size"])
 
 
 def test_a_webhook_is_trusted_by_its_bundle(widgets: Widgets, webhook: Webhook, tmp_path: Path) -> None:
