@@ -63,14 +63,14 @@ class Leadership:
 
     async def _stand(self, keeper: LeaseKeeper) -> None:
         self._keeper = keeper
-        unregister = self._register(keeper.report)
-        try:
-            async with trio.open_nursery() as work:
-                work.start_soon(keeper.run)
-                work.start_soon(self._writer.lead, keeper)
-        finally:
-            await keeper.vacate()  # noqa: ASYNC102  # shields itself, and not for ever
-            unregister()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._register(keeper.report))
+            try:
+                async with trio.open_nursery() as work:
+                    work.start_soon(keeper.run)
+                    work.start_soon(self._writer.lead, keeper)
+            finally:
+                await keeper.vacate()  # noqa: ASYNC102  # shields itself, and not for ever
 
     def statistics(self) -> LeaseStatistics | None:
         """How it is with the Lease; `None` before we stand for election."""
