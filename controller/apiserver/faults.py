@@ -12,7 +12,7 @@ from controller.apiserver.status import GroupResource
 
 Effect: TypeAlias = Literal[
     "delay",  # answer only after `seconds`
-    "cut",  # drop the connection: in the middle of an answer, or of the line after `after` events of a watch
+    "cut",  # drop the connection in the middle: of an answer, or of a watch's line after `after` events
     "gone",  # 410: as the answer, or as the ERROR event of a watch when `event` is true
     "throttle",  # 429 with Retry-After of `seconds`
     "error",  # `code` (500 unless said otherwise): as the answer, or as an ERROR event
@@ -23,9 +23,6 @@ Effect: TypeAlias = Literal[
     "repeat",  # send the next event of a watch twice
     "end",  # end a watch in good order
 ]
-
-READ_VERBS = ("get", "list", "watch")
-STREAM_EFFECTS = frozenset({"cut", "garbage", "stall", "lose", "repeat", "end", "gone", "error", "throttle"})
 
 
 @attrs.define(eq=False, kw_only=True)

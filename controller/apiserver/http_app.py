@@ -132,9 +132,6 @@ class HttpApp:
                     return refuse(Refused(fault.code, "InternalError", "Internal error occurred: on command"))
                 case "stale":
                     at = max(self._api.store.revision - fault.lag, self._api.store.compacted, 1)
-                case "cut" if request.method not in ("GET", "HEAD"):
-                    await self._run(request, at)  # what was written stays written; only the answer is lost
-                    raise Cut
                 case _:
                     pass
         return await self._run(request, at)

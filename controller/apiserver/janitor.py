@@ -29,6 +29,7 @@ class Janitor:
         self._api = api
         self._wake = trio.Event()
         self._places: dict[GroupResource, int] = {}
+        self._ending: set[str] = set()  # namespaces that wait for something in them to go
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         store = self._api.store
@@ -59,6 +60,8 @@ class Janitor:
                     self._finish(kind, change.after)
                 elif change.before is not None:
                     self._collect_dependents(kind, change.before)
+        for name in list(self._ending):
+            self._finish_namespace(name)
         return self._api.store.revision != before
 
     def _changes(self, kind: Kind) -> list[Any]:
@@ -83,7 +86,7 @@ class Janitor:
         if not value["metadata"].get("deletionTimestamp"):
             return
         if kind.resource == _NAMESPACES:
-            self._finish_namespace(value)
+            self._finish_namespace(value["metadata"]["name"])
         elif kind.resource == _PODS:
             self._call("DELETE", kind, value, query={"gracePeriodSeconds": "0"})
         finalizers = list_at(value["metadata"], "finalizers")
@@ -97,17 +100,20 @@ class Janitor:
         if self._api.store.get(kind.resource, stored.key) is stored:
             self._api.writer.remove(kind, stored.key)
 
-    def _finish_namespace(self, value: Object) -> None:
-        name, store = value["metadata"]["name"], self._api.store
-        left = False
+    def _finish_namespace(self, name: str) -> None:
+        store, left = self._api.store, False
         for kind in list(self._api.catalog):
             if not kind.namespaced or kind.behaviour.create_only:
                 continue
             for stored in list(store.scan(kind.resource, namespace=name)):
                 self._call("DELETE", kind, stored.to_object(), query={"gracePeriodSeconds": "0"})
                 left = left or store.get(kind.resource, stored.key) is not None
+        if left:
+            self._ending.add(name)
+            return
+        self._ending.discard(name)
         namespaces = self._api.catalog.get(_NAMESPACES)
-        if not left and namespaces is not None and store.get(_NAMESPACES, name) is not None:
+        if namespaces is not None and store.get(_NAMESPACES, name) is not None:
             self._api.writer.remove(namespaces, name)
 
     def _collect_dependents(self, kind: Kind, owner: Revision, *, assume_gone: bool = False) -> None:

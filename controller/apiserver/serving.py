@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import functools
 import random
+import socket
 import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable
@@ -33,6 +34,7 @@ from controller.apiserver.status import Object
 from controller.apiserver.store import Store
 from controller.apiserver.webhook_client import WebhookClient
 
+_BACKLOG = 4096
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -99,7 +101,7 @@ async def serve(
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; tells its URL as soon as it listens."""
-    config = _config(host, port)
+    listener = _listen(host, port)
     webhooks = WebhookClient()
     app = HttpApp(
         server.api,
@@ -111,7 +113,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         if server.controllers:
             await nursery.start(Janitor(server.api).run)
-        addresses = await nursery.start(_start, app.asgi, config)
+        addresses = await nursery.start(_start, app.asgi, _config(listener))
         server.url = str(addresses[0]).rstrip("/")
         task_status.started(server.url)
         try:
@@ -127,9 +129,16 @@ async def _start(app: Any, config: Config, *, task_status: trio.TaskStatus[list[
     await serve_app(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status, mode="asgi")
 
 
-def _config(host: str, port: int) -> Config:
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _config(listener: socket.socket) -> Config:
     config = Config()
-    config.bind = [f"{host}:{port}"]
+    config.bind = [f"fd://{listener.detach()}"]
     config.accesslog = None
     config.errorlog = None
     config.keep_alive_timeout = 3600.0
@@ -137,7 +146,7 @@ def _config(host: str, port: int) -> Config:
     config.graceful_timeout = 0.0
     config.h11_max_incomplete_size = 64 * 1024
     config.include_server_header = False
-    config.backlog = 4096
+    config.backlog = _BACKLOG
     return config
 
 

@@ -40,7 +40,8 @@ async def pump(watch: Watch, write: Write, *, faults: Faults, duration: float, b
                 break
             with trio.move_on_at(min(deadline, bookmark_at)):
                 await wake.wait()
-                continue
+            if wake.is_set():
+                continue  # what has just happened is told before a bookmark says that it has been
             now = trio.current_time()
             if now >= deadline:
                 break

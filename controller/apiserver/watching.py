@@ -56,7 +56,6 @@ class Watch:
             except Compacted:
                 return [self._expire(self._seen)]
             if not changes:
-                self._seen = max(self._seen, self.store.revision)
                 break
             self._place += len(changes)
             self._seen = max(self._seen, changes[-1].revision)
@@ -66,7 +65,8 @@ class Watch:
         return lines
 
     def bookmark(self) -> bytes | None:
-        """A line that tells how far this watch has come, if that is further than its last line."""
+        """A line that tells how far this watch has come, if that is further than its last line; nothing must be due."""
+        self._seen = self.store.revision
         if self._seen <= self._told:
             return None
         first, self._told = self._told == 0, self._seen
