@@ -177,3 +177,25 @@ async def test_a_failure_of_the_server_itself(
     assert (answer.status, answer.json()["reason"]) == (500, "InternalError")
     monkeypatch.undo()
     assert (await client("GET", PODS)).status == 200
+
+
+@pytest.mark.parametrize(("back", "kind"), [(0, "ADDED"), (1, "ERROR")])
+async def test_a_watch_from_where_history_begins(
+    autojump_clock: MockClock, client: Client, back: int, kind: str
+) -> None:
+    """The revision of the compaction itself is not too old."""
+    await client("POST", PODS, pod("a"))
+    client.server.compact()
+    path = f"{PODS}?watch=1&resourceVersion={client.server.store.revision - back}"
+    async with client.watch(path) as stream:
+        await client("POST", PODS, pod("b"))
+        assert (await stream.event())[0] == kind
+
+
+async def test_a_watch_from_a_revision_to_come(autojump_clock: MockClock, client: Client) -> None:
+    """It begins behind that revision, and tells nothing of what leads there."""
+    path = f"{PODS}?watch=1&resourceVersion={client.server.store.revision + 2}"
+    async with client.watch(path) as stream:
+        for name in ("a", "b", "c"):
+            await client("POST", PODS, pod(name))
+        assert (await stream.event())[1]["metadata"]["name"] == "c"
