@@ -123,6 +123,27 @@ def test_updates_take_without_asking(server: Server, data: str) -> None:
     assert 'conflict with "contract" using v1' in response.json()["message"]
 
 
+def test_what_an_update_changes_is_its_own(server: Server, data: str) -> None:
+    """An applier loses what an update changes or removes, and keeps the rest."""
+    _applied(server, data, config_map("a", {"changed": "1", "kept": "1", "removed": "1"}))
+
+    found = server.patch(data, {"data": {"changed": "2", "removed": None, "new": "1"}}, MERGE).json()
+
+    assert _owners(found) == {
+        ("one", "Apply"): {"f:data": {"f:kept": {}}},
+        ("contract", "Update"): {"f:data": {"f:changed": {}, "f:new": {}}},
+    }
+
+
+def test_an_applier_of_nothing_is_forgotten(server: Server, data: str) -> None:
+    """An applier all of whose fields were taken is not listed any more."""
+    _applied(server, data, config_map("a", {"k": "1"}))
+
+    found = server.patch(data, {"data": {"k": "2"}}, MERGE).json()
+
+    assert list(_owners(found)) == [("contract", "Update")]
+
+
 def test_objects_nobody_applied_belong_to_nobody_in_particular(server: Server, data: str) -> None:
     """The first apply to an object whose owners are unknown treats it as owned by what came before."""
     path = data.removesuffix("/a")
