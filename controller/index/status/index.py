@@ -18,6 +18,7 @@ when a key's turn comes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 import attrs
 
@@ -88,6 +89,8 @@ class StatusIndex:
                         dirty.update(self._remove(kind, key))
                     for resource in resources:
                         dirty.update(self._put(resource))
+                case _:
+                    assert_never(event)
         return frozenset(dirty & self._records.keys())
 
     def subjects(self) -> tuple[StatusKey, ...]:
@@ -105,7 +108,7 @@ class StatusIndex:
             case EgressNetworkRecord() as egress:
                 verdict = rules.egress_network(egress.networks, self._config.cluster_networks)
                 return None if egress.shown == (verdict,) else EgressNetworkStatus(verdict)
-            case None:
+            case _:
                 return None
 
     def stored(self, key: StatusKey) -> Stored | None:
