@@ -80,6 +80,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Write the pages that say what the code says."""
+    session.run("python", "-m", "tests.docs.reference")
+
+
+@nox.session
 def image(session: nox.Session) -> None:
     """Perform the Dockerfile's steps without docker, list the files of the image, and test it."""
     folder = session.create_tmp()

@@ -108,6 +108,7 @@ def _check_run(arguments: Sequence[str]) -> None:
 @app.command
 def certificate(
     folder: Annotated[Path, Parameter(help="Where to write tls.crt, tls.key and ca.crt.")],
+    /,
     *,
     namespace: Annotated[str, Parameter(help="Where Trellis is to run.", converter=to_namespace)] = "trellis",
     days: Annotated[int, Parameter(help="For how long it is good.", converter=to_days)] = DAYS,

@@ -11,6 +11,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,11 @@ class RunningInstallation(Controller):
     """A controller that runs as installed."""
 
     webhook: str
+
+    def open_metrics(self) -> str:
+        """The metrics in the form that Prometheus asks for."""
+        request = urllib.request.Request(
+            f"http://{self.admin}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return str(response.read().decode())

@@ -32,6 +32,7 @@ from tests.cluster.installing import (
     write_secret,
 )
 from tests.cluster.processes import eventually
+from tests.docs.metrics import asked_for, documented, scraped
 from tests.kube import KubeServer, kube_server
 from tests.manifests import GATEWAY, POLICY, Manifest, named, rate_limit, server, server_ref
 
@@ -406,3 +407,28 @@ def endpoints(host: str, port: int) -> Manifest:
         "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
         "ports": [{"name": "https", "port": port}],
     }
+
+
+# What is written about metrics
+
+
+def test_the_metrics_are_documented(installed: Installed) -> None:
+    """Every metric of a running controller is in the page about them, with its type and labels, and no other is."""
+    there, written = scraped(installed.controller.open_metrics()), documented()
+
+    assert there.keys() - written.keys() == set(), "these are missing in docs/metrics.md"
+    assert written.keys() - there.keys() == set(), "these are in docs/metrics.md, and are no more"
+    for name, (kind, labels) in there.items():
+        assert written[name][0] == kind, name
+        assert not labels or labels == written[name][1], name
+
+
+def test_alerts_and_dashboard_ask_for_what_there_is(installed: Installed) -> None:
+    """No alert is silent, and no panel empty, because of a name."""
+    there = scraped(installed.controller.open_metrics())
+
+    names = {name for name, _ in asked_for()}
+    assert names <= there.keys()
+    assert len(names) > 20
+    for name, labels in asked_for():
+        assert labels <= documented()[name][1], name
