@@ -42,7 +42,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", *CODE)
     modules = (str(path) for path in sorted(Path("controller").rglob("*.py")) if "gen" not in path.parts)
     session.run("flake8-async", *ASYNC_RULES, *modules, log=False)
-    session.run("codespell", *CODE, "README.md", "CHANGELOG.md")
+    session.run("codespell", *CODE, "README.md", "CHANGELOG.md", "docs")
 
 
 @nox.session

@@ -19,8 +19,8 @@ Durations are Go's: `90s`, `1m30s`. This page is written by `nox -s docs`.
 """
 _COMMANDS = {
     "run": """\
-The controller itself. Names, defaults and meanings down to `--global-egress-network-namespace` are those of Linkerd's own
-program; the rest is Trellis's. The program `linkerd-policy-controller`, the image's entry point, takes the same.
+The controller itself. Names, defaults and meanings down to `--global-egress-network-namespace` are those of Linkerd's
+own program; the rest is Trellis's. The program `linkerd-policy-controller`, the image's entry point, takes the same.
 """,
     "manifests": """\
 Prints what to apply. Arguments after `--` are added to those of the controller. [install.md](install.md) says when to
