@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -76,14 +77,17 @@ class Controller:
 
 
 @contextlib.contextmanager
-def controller(kube: KubeServer, folder: Path, *flags: str, always: tuple[str, ...] = FLAGS) -> Iterator[Controller]:
+def controller(
+    kube: KubeServer, folder: Path, *flags: str, always: tuple[str, ...] = FLAGS, hostname: str | None = None
+) -> Iterator[Controller]:
     """Start the controller against the API server; kill it at the end if it still runs."""
     admin, grpc = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     log = folder / "trellis.log"
     command = [sys.executable, "-m", "controller", "run", f"--kubeconfig={kube.kubeconfig}"]
     command += [f"--admin-addr={admin}", f"--grpc-addr={grpc}", *always, *flags]
+    environment = os.environ if hostname is None else {**os.environ, "HOSTNAME": hostname}
     with log.open("ab") as file:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
     try:
         yield Controller(process, admin, grpc, log)
     finally:
