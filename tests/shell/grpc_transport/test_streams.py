@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import attrs
 import pytest
@@ -18,6 +16,7 @@ from controller.grpc.gen.grpc.health.v1.health_pb2 import HealthCheckResponse as
 from controller.grpc.transport.call import TaskCall
 from controller.grpc.transport.frames import ErrorCode
 from controller.grpc.transport.streams import HandlerStream, run_handler
+from tests.cancelling import sweep
 from tests.unit.grpc_transport.pair import NAME, CallPair, Response, framed, head
 
 Stream = HandlerStream[Ask, Answer]
@@ -298,42 +297,6 @@ async def test_reading_and_writing_in_two_tasks() -> None:
     assert len(conversation.response.messages) == 200
 
 
-class _CancelAfter(trio.abc.Instrument):
-    """Cancels a scope when its task has taken so many steps."""
-
-    def __init__(self, scope: trio.CancelScope, steps: int) -> None:
-        self._task = trio.lowlevel.current_task()
-        self._scope = scope
-        self._steps = steps
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self._task:
-            self._steps -= 1
-            if self._steps == 0:
-                self._scope.cancel()
-
-
-async def sweep(
-    operation: Callable[[Any], Awaitable[object]], prepare: Callable[[], Any], check: Callable[[Any], None]
-) -> int:
-    """Cancel an operation at each of its checkpoints and check what that leaves. Returns how many there are."""
-    for steps in itertools.count():
-        subject = prepare()
-        with trio.CancelScope() as scope:
-            if steps == 0:
-                scope.cancel()
-            instrument = _CancelAfter(scope, steps)
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                await operation(subject)
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-        if not scope.cancelled_caught:
-            return steps
-        check(subject)
-    raise AssertionError("unreachable")
-
-
 async def test_no_cancellation_loses_a_message() -> None:
     """Wherever waiting for a message is cancelled, the message is still there."""
 
@@ -341,7 +304,9 @@ async def test_no_cancellation_loses_a_message() -> None:
         assert stream._call.take_message() is not None  # type: ignore[attr-defined]
 
     cancelled = await sweep(
-        HandlerStream.recv_message, lambda: HandlerStream(Conversation(echo, "a", end=False).call), still_there
+        HandlerStream.recv_message,
+        prepare=lambda: HandlerStream(Conversation(echo, "a", end=False).call),
+        check=still_there,
     )
     assert cancelled >= 1
 
@@ -360,7 +325,7 @@ async def test_cancelled_sends_have_sent() -> None:
         subject[1].pair.exchange()
         assert len(subject[1].response.messages) == 1
 
-    assert await sweep(send, prepare, sent_once) >= 1
+    assert await sweep(send, prepare=prepare, check=sent_once) >= 1
 
 
 async def test_a_handler_cancelled_anywhere_leaves_nothing() -> None:
@@ -372,7 +337,7 @@ async def test_a_handler_cancelled_anywhere_leaves_nothing() -> None:
         assert pair.server.streams == 0
         assert len(pair.counts.statuses) + pair.counts.cancelled_calls == 1
 
-    assert await sweep(Conversation.run, lambda: Conversation(echo, "a", "b"), closed) >= 3
+    assert await sweep(Conversation.run, prepare=lambda: Conversation(echo, "a", "b"), check=closed) >= 3
 
 
 def test_a_call_is_what_the_shell_runs() -> None:
