@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,14 +45,19 @@ def print_manifests(
 
 
 def _image(flags: ManifestFlags, version: str) -> str:
-    return flags.image or f"trellis:{version}"
+    return flags.image or f"trellis:{_label(version)}"
+
+
+def _label(version: str) -> str:
+    """The version as labels and tags may have it: without the `+` of a local one."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", version).strip("-._")
 
 
 def to_installation(flags: ManifestFlags, arguments: Sequence[str], version: str) -> Installation:
     """Read what files there are to read, and make up what nobody has chosen. Raises `Usage`."""
     return Installation(
         image=_image(flags, version),
-        version=version,
+        version=_label(version),
         namespace=flags.namespace,
         control_plane_namespace=flags.control_plane_namespace,
         replicas=flags.replicas or (3 if flags.ha else 1),

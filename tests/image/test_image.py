@@ -25,6 +25,8 @@ from tests.cluster.processes import Controller, eventually
 from tests.image.steps import ROOT, Builder, Config, files, instructions
 from tests.kube import free_port
 
+pytestmark = pytest.mark.timeout(600)  # packages have to be fetched
+
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 WANTED = "TRELLIS_BUILD_IMAGE"
 

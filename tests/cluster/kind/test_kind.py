@@ -13,7 +13,7 @@ from tests.cluster.kind.conftest import NAMESPACE, KindCluster
 from tests.cluster.processes import Grpcurl, eventually
 from tests.manifests import accepted, http_route, server
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a cluster takes its time
 
 IMAGE = "trellis:kind"
 ASKER = (Path(__file__).parent / "asker.py").read_text()

@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from controller.cli.app import main
+from controller.cli.manifest_flags import ManifestFlags
+from controller.cli.manifests import to_installation
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[Any]:
@@ -78,6 +80,13 @@ def test_the_image_is_of_this_version(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert image().startswith("trellis:")
     assert image("--image=registry.example:5000/a/b@sha256:0") == "registry.example:5000/a/b@sha256:0"
+
+
+def test_any_version_will_do() -> None:
+    """Labels and tags take fewer characters than versions have."""
+    for version, label in (("1.2.3+local.1", "1.2.3-local.1"), ("0 (not installed)", "0-not-installed")):
+        installation = to_installation(ManifestFlags(no_webhook=True), (), version)
+        assert (installation.version, installation.image) == (label, f"trellis:{label}")
 
 
 def test_a_new_certificate_is_announced(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -181,3 +190,11 @@ def test_a_certificate_without_an_authority_is_its_own(tmp_path: Path, capsys: p
 
     [webhook] = find(documents, "ValidatingWebhookConfiguration")["webhooks"]
     assert webhook["clientConfig"]["caBundle"] == find(documents, "Secret")["data"]["tls.crt"]
+
+
+def test_certificates_do_not_last_for_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number of days with a digit too many is a slip."""
+    assert main(["certificate", str(tmp_path / "tls"), "--days=36500"]) == 2
+
+    assert "more than ten years" in capsys.readouterr().err
+    assert not (tmp_path / "tls").exists()
