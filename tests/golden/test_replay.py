@@ -77,7 +77,6 @@ recorded_or_written = pytest.mark.parametrize("written", [False, True], ids=["re
 @pytest.mark.parametrize("path", WORLDS, ids=_name)
 def test_every_question_of_a_world_has_its_recorded_answer(path: Path, written: bool) -> None:
     """What upstream answered is what we answer, to unary calls and on streams; and so with statuses."""
-    # status 1-82, 299-317 as recorded, and inbound and outbound that depend on them
     world = load(path)
     cluster = opened(world, {} if written else world["statuses"])
     controllers = Controllers(world["args"], cluster, written=written)
