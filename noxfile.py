@@ -21,7 +21,7 @@ CODE = ["controller", "protos", "tests", "noxfile.py", "dev"]
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test; arguments go to pytest."""
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "3", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
