@@ -426,9 +426,15 @@ def test_schemas_that_make_no_sense(server: Server, schema: Json, field: str) ->
 def test_what_a_definition_cannot_change(server: Server) -> None:
     """Group, scope and plural of a definition stay."""
     definition = _definition()
+    path = f"{CRDS}/{definition['metadata']['name']}"
     server.create(CRDS, definition)
 
-    found = told(server.patch(f"{CRDS}/{definition['metadata']['name']}", {"spec": {"scope": "Cluster"}}, MERGE))
+    def is_established() -> bool:
+        conditions = (server.get(path).json().get("status") or {}).get("conditions") or ()
+        return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
+
+    server.wait(is_established)  # until then the scope may change
+    found = told(server.patch(path, {"spec": {"scope": "Cluster"}}, MERGE))
 
     assert found == (422, "Invalid", ["spec.scope"])
 

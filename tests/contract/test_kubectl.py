@@ -118,12 +118,13 @@ def test_short_names_and_categories(kubectl: Kubectl, widgets: Widgets) -> None:
     """Short names and categories of definitions work like built-in ones."""
     kubectl("create", "-f", "-", stdin=widget("a", widgets.group, size=3))
     kubectl("create", "-f", "-", stdin=pod("p"))
+    short = f"wd.{widgets.group}"  # other tests' groups have the same short name
 
-    assert kubectl("get", "wd", "-o", "name") == f"widget.{widgets.group}/a\n"
+    assert kubectl("get", short, "-o", "name") == f"widget.{widgets.group}/a\n"
     assert kubectl("get", "contract", "-o", "name") == f"widget.{widgets.group}/a\n"
     assert kubectl("get", "po", "-o", "name") == "pod/p\n"
     assert kubectl("get", "all", "-o", "name") == "pod/p\n"
-    assert re.search(r"^a +3 +\d+s$", kubectl("get", "wd"), re.MULTILINE)
+    assert re.search(r"^a +3 +\d+s$", kubectl("get", short), re.MULTILINE)
 
 
 def test_describe(kubectl: Kubectl, manifest: Json) -> None:
