@@ -16,7 +16,8 @@ from controller.apiserver.builtin import recorded
 from controller.apiserver.kinds import Endpoint, Kind
 from controller.apiserver.requests import JSON, YAML
 from controller.apiserver.schema.defaulting import drop_nulls, fill_defaults
-from controller.apiserver.schema.typed import Mismatch
+from controller.apiserver.schema.node import Node
+from controller.apiserver.schema.typed import Mismatch, compile_reader
 from controller.apiserver.schema.unknown import prune
 from controller.apiserver.shapes import is_list, is_object
 from controller.apiserver.status import (
@@ -30,6 +31,8 @@ from controller.apiserver.status import (
 from controller.apiserver.yaml_text import load_yaml
 
 OBJECT_TYPES = (JSON, YAML)
+_TEXT = {"type": "string"}
+_HEAD = compile_reader(Node({"type": "object", "properties": {"kind": _TEXT, "apiVersion": _TEXT}}), {})
 
 
 class Undecodable(Exception):
@@ -90,6 +93,11 @@ def duplicate_fields(body: bytes, value: Any) -> list[str]:
     return found
 
 
+def read_head(value: Any) -> None:
+    """Refuse, as a Mismatch, what is no object with a kind and a version."""
+    _HEAD.read(value, [])
+
+
 def _find_duplicates(value: Any, path: str, found: list[str]) -> None:
     if not is_list(value):
         return
@@ -110,13 +118,11 @@ def decode(body: bytes, content_type: str, endpoint: Endpoint, policy: str) -> D
     """The object in a request's body; `policy` is the request's fieldValidation."""
     kind = endpoint.kind
     value, repeated = parse_body(body, content_type, kind, endpoint.version.name)
-    if not is_object(value):
-        found = {"list": "array", "str": "string", "bool": "bool"}.get(type(value).__name__, "number")
-        raise _unrecognized(
-            body,
-            kind.kind,
-            f"couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value",
-        )
+    try:
+        read_head(value)
+    except Mismatch as mismatch:
+        why = f"couldn't get version/kind; json parse error: {mismatch.message}"
+        raise _unrecognized(body, kind.kind, why) from None
     for field in ("kind", "apiVersion"):
         if kind.custom and not value.get(field):
             title = "Kind" if field == "kind" else "apiVersion"
@@ -141,8 +147,6 @@ def reading(endpoint: Endpoint) -> Generator[None]:
 def _check_type(value: Object, endpoint: Endpoint) -> None:
     kind = endpoint.kind
     given, version = value.get("kind") or kind.kind, value.get("apiVersion") or endpoint.api_version
-    if not isinstance(given, str) or not isinstance(version, str):
-        raise bad_request(f"{kind.kind} in version {endpoint.version.name!r} cannot be handled as a {kind.kind}")
     if kind.custom:
         if version != endpoint.api_version:
             expected = endpoint.api_version

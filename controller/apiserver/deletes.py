@@ -6,91 +6,29 @@ import copy
 import datetime as dt
 
 import attrs
-import msgspec
-import yaml
 
-from controller.apiserver import admission, causes, metadata
-from controller.apiserver.decoding import media_type
+from controller.apiserver import admission, metadata
 from controller.apiserver.definitions import DEFINITIONS
+from controller.apiserver.delete_options import DeleteOptions
 from controller.apiserver.effects import Steps
 from controller.apiserver.kinds import Endpoint
 from controller.apiserver.listing import ListOptions, parse_filter, parse_options, read_page
 from controller.apiserver.options import WriteOptions
-from controller.apiserver.requests import JSON, YAML, Place, Request
-from controller.apiserver.shapes import is_object, list_at, object_at
+from controller.apiserver.requests import Place, Request
+from controller.apiserver.shapes import list_at
 from controller.apiserver.status import (
     GroupResource,
     Object,
-    bad_request,
     conflict,
     forbidden,
-    invalid,
     not_found,
     success,
-    unsupported_media_type,
 )
 from controller.apiserver.store import Revision, object_key
 from controller.apiserver.writes import NAMESPACES, Writer
-from controller.apiserver.yaml_text import load_yaml
 
-_POLICIES = ("Foreground", "Background", "Orphan", "nil")
 _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _PROTECTED = frozenset({"default", "kube-system", "kube-public"})
-
-
-@attrs.frozen(kw_only=True)
-class DeleteOptions:
-    """How to delete."""
-
-    uid: str = ""
-    revision: str = ""
-    grace: int | None = None
-    policy: str = ""
-    dry_run: bool = False
-
-    @classmethod
-    def parse(cls, request: Request) -> DeleteOptions:
-        body = _body(request)
-        policy = body.get("propagationPolicy") or request.query.get("propagationPolicy", "")
-        if policy and policy not in _POLICIES[:3]:
-            cause = causes.not_supported("propagationPolicy", policy, _POLICIES)
-            raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
-        if body.get("orphanDependents") or request.query.get("orphanDependents") == "true":
-            policy = "Orphan"
-        grace = body.get("gracePeriodSeconds")
-        dry = body.get("dryRun") or ([request.query["dryRun"]] if request.query.get("dryRun") else [])
-        if dry not in ([], ["All"]):
-            cause = causes.not_supported("dryRun", dry, ("All",))
-            raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
-        preconditions = object_at(body, "preconditions")
-        return cls(
-            uid=preconditions.get("uid") or "",
-            revision=preconditions.get("resourceVersion") or "",
-            grace=request.number("gracePeriodSeconds") if grace is None else grace,
-            policy=policy,
-            dry_run=bool(dry),
-        )
-
-
-def _body(request: Request) -> Object:
-    if not request.body:
-        return {}
-    given = media_type(request.headers.get("content-type", "")) or JSON
-    try:
-        if given == YAML:
-            value = load_yaml(request.body)
-        elif given == JSON:
-            value = msgspec.json.decode(request.body)
-        else:
-            raise unsupported_media_type((JSON, YAML, "application/vnd.kubernetes.protobuf"))
-    except (msgspec.DecodeError, yaml.YAMLError) as error:
-        text = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
-        raise bad_request(f"couldn't get version/kind; json parse error: {text}") from None
-    if not is_object(value):
-        raise bad_request("the body of a delete must be DeleteOptions")
-    if value.get("kind", "DeleteOptions") != "DeleteOptions":
-        raise bad_request(f"decoded object cannot be converted to DeleteOptions: it is a {value['kind']}")
-    return value
 
 
 def delete(writer: Writer, request: Request, endpoint: Endpoint, place: Place) -> Steps[tuple[Object, bool]]:

@@ -75,6 +75,7 @@ class Behaviour:
     status_writes_metadata: bool = False  # labels and annotations may be written along with the status
     grace_period: Callable[[Object], int | None] = lambda _: None  # how long a deletion waits for somebody to stop
     no_deletecollection: bool = False
+    nulls: tuple[str, ...] = ()  # lists that are null if they are empty, as in Protocol Buffers there are no empty ones
 
 
 CUSTOM = Behaviour(unconditional_update=False)

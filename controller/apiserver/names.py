@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -125,3 +126,11 @@ def check_annotations(annotations: Mapping[str, str], field: str) -> Iterator[Ca
         size += len(key) + len(value)
     if size > 256 * 1024:
         yield causes.too_long(field, 256 * 1024)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

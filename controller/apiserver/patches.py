@@ -13,6 +13,7 @@ from controller.apiserver.decoding import (
     Decoded,
     Undecodable,
     media_type,
+    read_head,
     reading,
     shape,
 )
@@ -23,10 +24,20 @@ from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
 from controller.apiserver.patching.strategic import strategic_merge
 from controller.apiserver.requests import Place, Request
+from controller.apiserver.schema.typed import Mismatch
 from controller.apiserver.shapes import is_object, list_at
-from controller.apiserver.status import Object, bad_request, conflict, invalid, not_found, unsupported_media_type
+from controller.apiserver.status import (
+    Object,
+    Refused,
+    bad_request,
+    conflict,
+    internal,
+    invalid,
+    not_found,
+    unsupported_media_type,
+)
 from controller.apiserver.store import object_key
-from controller.apiserver.writes import Writer, Written
+from controller.apiserver.writes import Writer, Written, check_name, place_object, telling, undeterminable
 from controller.apiserver.yaml_text import load_yaml
 
 JSON_PATCH = "application/json-patch+json"
@@ -52,15 +63,11 @@ def patch(writer: Writer, request: Request, endpoint: Endpoint, place: Place) ->
 
     def produce(old: Object) -> Decoded:
         found = _patched(old, body, given, endpoint)
-        if not is_object(found):
-            raise bad_request("the patched value is not an object")
-        _check_identity(found, old, endpoint)
-        shown = msgspec.json.encode(found).decode()
-        try:
-            shaped = shape(found, endpoint, options.field_validation)
-            return attrs.evolve(shaped, warnings=tuple(sorted(shaped.warnings)))
-        except Undecodable as error:
-            raise invalid("", "", "", [causes.invalid_value("patch", shown, error.detail)]) from None
+        if given == STRATEGIC_PATCH:  # it is of structures, which have no kind
+            found |= {
+                name: text for name, text in _identity(endpoint).items() if isinstance(found.get(name), str | None)
+            }
+        return _read_patched(found, endpoint, place, options.field_validation)
 
     return (yield from writer.change(produce, endpoint, place, options, retry=True))
 
@@ -81,24 +88,54 @@ def _patched(old: Object, body: Any, given: str, endpoint: Endpoint) -> Any:
             return strategic_merge(old, body, endpoint.version.schema)
 
 
-def _check_identity(value: Object, old: Object, endpoint: Endpoint) -> None:
-    meta = value.get("metadata")
-    if not is_object(meta):
-        raise bad_request("the patched object has no metadata")
-    name, before = meta.get("name"), old["metadata"]["name"]
-    if name != before:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({before})")
-    if meta.get("namespace") != old["metadata"].get("namespace"):
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    kind = endpoint.kind
-    wanted = {"kind": kind.kind, "apiVersion": endpoint.api_version}
-    found = [
-        causes.invalid_value(field, value.get(field), f"must be {expected}")
-        for field, expected in wanted.items()
-        if value.get(field) != expected
-    ]
-    if found:
-        raise invalid(kind.group, str(value.get("kind")), before, found)
+def _identity(endpoint: Endpoint) -> dict[str, str]:
+    return {"kind": endpoint.kind.kind, "apiVersion": endpoint.api_version}
+
+
+def _read_patched(found: Any, endpoint: Endpoint, place: Place, policy: str) -> Decoded:
+    """What a patch has made of an object, if that is still this object."""
+    if not is_object(found):
+        raise Refused(422, "Invalid", "the server rejected our request due to an error in our request", details={})
+    shown = msgspec.json.encode(found).decode()
+    identity = {name: found.get(name) for name in _identity(endpoint)}
+    try:
+        _check_head(found, endpoint, place, shown)
+        shaped = shape(found, endpoint, policy)
+    except (Undecodable, Mismatch) as error:
+        why = error.detail if isinstance(error, Undecodable) else error.message
+        raise invalid("", "", "", [causes.invalid_value("patch", shown, why)]) from None
+    shaped = attrs.evolve(shaped, warnings=tuple(sorted(shaped.warnings)))
+    with telling(shaped):
+        place_object(shaped.value, endpoint, place)
+        check_name(shaped.value, place)
+        wrong = [
+            causes.invalid_value(name, given, f"must be {_identity(endpoint)[name]}")
+            for name, given in identity.items()
+            if endpoint.kind.custom and given != _identity(endpoint)[name]
+        ]
+        if wrong:
+            group = str(identity["apiVersion"]).rpartition("/")[0]
+            raise invalid(group, str(identity["kind"]), place.name, wrong)
+    return shaped
+
+
+def _check_head(found: Object, endpoint: Endpoint, place: Place, shown: str) -> None:
+    """A patched object may not lose its version; one of a built-in kind may lose its kind, but not change it."""
+    read_head(found)
+    if endpoint.kind.custom:
+        if not found.get("kind"):
+            raise Undecodable(f"Object 'Kind' is missing in '{shown}'")
+        if not found.get("apiVersion"):
+            raise internal("Object 'apiVersion' is missing in 'object has no apiVersion field'")
+        return
+    if not found.get("apiVersion"):
+        refused = undeterminable(place.name)
+        refused.warnings = tuple(f'unknown field "{name}"' for name in sorted(found) if name != "kind")
+        raise refused
+    wanted = _identity(endpoint)
+    given = {name: found.get(name) or text for name, text in wanted.items()}
+    if given != wanted:
+        raise Undecodable(f'no kind "{given["kind"]}" is registered for version "{given["apiVersion"]}"')
 
 
 def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, options: WriteOptions) -> Steps[Written]:
@@ -113,11 +150,12 @@ def _apply(writer: Writer, request: Request, endpoint: Endpoint, place: Place, o
         return (yield from _create(writer, decoded, endpoint, place, options))
 
     def produce(old: Object) -> Decoded:
+        applied["metadata"]["name"] = place.name
         merged = tracking.apply(applied, old, endpoint, options, writer.environment, subresource=place.subresource)
         merged["metadata"]["resourceVersion"] = wanted or old["metadata"]["resourceVersion"]
         owners = merged["metadata"].pop("managedFields", None)
         with reading(endpoint):
-            shaped = shape(merged, endpoint, "Ignore", keep_nulls=True).value
+            shaped = shape(merged, endpoint, "Ignore").value
         if owners is not None:
             shaped["metadata"]["managedFields"] = owners
         return Decoded(shaped, decoded.warnings)
@@ -148,6 +186,7 @@ def _create(
     if uid := decoded.value["metadata"].get("uid"):
         text = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise conflict(endpoint.kind.resource, place.name, text)
+    check_name(decoded.value, place)
     created = tracking.apply(decoded.value, None, endpoint, options, writer.environment)
     owners = created["metadata"].pop("managedFields", None)
     created["metadata"].pop("resourceVersion", None)
@@ -178,17 +217,16 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> D
     if (version, given) != (endpoint.api_version, kind.kind):
         shown = version if "/" in version else f"/{version}"
         raise bad_request(f"invalid object type: {shown}, Kind={given}")
-    meta = value.setdefault("metadata", {})
-    if not is_object(meta):
-        raise bad_request("metadata is not an object")
     tracking.check_typed(value, endpoint)
+    if value.get("metadata") is None:
+        value["metadata"] = {}
+    meta: Object = value["metadata"]
     if meta.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
     if meta.get("name", place.name) != place.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({place.name})")
     if kind.namespaced and meta.get("namespace", place.namespace) != place.namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    meta["name"] = place.name
     if kind.namespaced:
         meta["namespace"] = place.namespace
     return Decoded(_within(value, endpoint, place.subresource))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
+import msgspec
+
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
@@ -26,3 +30,8 @@ def list_at(value: Any, *path: str) -> list[Any]:
     """The list at a path of keys; an empty one where there is none."""
     found: Any = object_at(value, *path)
     return found or []
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality that tells true from 1, and 1 from 1.0."""
+    return one == other and _canonical(one) == _canonical(other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import attrs
@@ -28,7 +28,7 @@ from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.rules import check_rules
 from controller.apiserver.schema.unknown import prune
 from controller.apiserver.schema.validation import validate
-from controller.apiserver.shapes import is_list, is_object, list_at
+from controller.apiserver.shapes import is_list, is_object, list_at, same
 from controller.apiserver.status import (
     Cause,
     GroupResource,
@@ -108,7 +108,7 @@ class Writer:
         value = yield from admission.mutate(self.store, attributes, value, None)
         self._name(value, kind)
         metadata.prepare_create(value, kind, self.environment)
-        kind.behaviour.prepare(value, None)
+        _prepare(value, None, kind)
         self._reset_status(value, endpoint)
         self._refuse_invalid(value, None, endpoint)
         warnings = decoded.warnings
@@ -140,13 +140,12 @@ class Writer:
     def update(self, request: Request, endpoint: Endpoint, place: Place) -> Steps[Written]:
         options = WriteOptions.parse(request, "UpdateOptions")
         decoded = decode(request.body, request.headers.get("content-type", ""), endpoint, options.field_validation)
+        with telling(decoded):
+            return (yield from self._update(decoded, endpoint, place, options))
+
+    def _update(self, decoded: Decoded, endpoint: Endpoint, place: Place, options: WriteOptions) -> Steps[Written]:
         place_object(decoded.value, endpoint, place)
-        given = decoded.value["metadata"].get("name")
-        if not given:
-            text = f"the name of the object ({place.name} based on URL) was undeterminable: name must be provided"
-            raise bad_request(text)
-        if given != place.name:
-            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({place.name})")
+        check_name(decoded.value, place)
         if self._find(endpoint.kind, place) is None and self._creates(endpoint, place):
             decoded.value["metadata"].pop("resourceVersion", None)
             return (yield from self.create_object(decoded, endpoint, place, options))
@@ -200,12 +199,12 @@ class Writer:
         metadata.prepare_update(value, old)
         self._keep(value, old, endpoint, place.subresource)
         track(value, old, endpoint, options, self.environment, subresource=place.subresource)
-        if value == old:
+        if same(value, old):
             return Written(value, found, decoded.warnings)
         attributes = self._attributes("UPDATE", endpoint, place, options)
         self.check_namespace(kind, value, updating=True)
         value = yield from admission.mutate(self.store, attributes, value, old)
-        kind.behaviour.prepare(value, old)
+        _prepare(value, old, kind)
         self._bump_generation(value, old, endpoint)
         self._refuse_invalid(value, old, endpoint, place.subresource)
         warnings = yield from admission.validate(self.store, attributes, value, old)
@@ -315,7 +314,7 @@ class Writer:
             parts = (value.keys() | old.keys()) - ignored
         else:
             parts = set(endpoint.kind.behaviour.spec_paths)
-        if any(value.get(part) != old.get(part) for part in parts):
+        if not all(same(value.get(part), old.get(part)) for part in parts):
             value["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
     def _refuse_invalid(self, value: Object, old: Object | None, endpoint: Endpoint, subresource: str = "") -> None:
@@ -331,7 +330,7 @@ class Writer:
         found = [] if old is None else list(metadata.check_update(value, old))
         found += metadata.check(value, kind)
         if kind.custom:
-            found += custom_problems(value, old, endpoint, status_only=subresource == "status")
+            found += custom_problems(value, old, endpoint, status_only=subresource == "status", known=found)
         elif subresource == "status":
             found += behaviour.validate_status(value, old)
         else:
@@ -395,6 +394,11 @@ def whole_numbers(value: Any) -> Any:
     return value
 
 
+def _prepare(value: Object, old: Object | None, kind: Kind) -> None:
+    kind.behaviour.prepare(value, old)
+    value |= {name: None for name in kind.behaviour.nulls if value.get(name) == []}
+
+
 @contextlib.contextmanager
 def telling(decoded: Decoded) -> Generator[None]:
     """Tell the warnings of a request even if it is refused."""
@@ -418,8 +422,23 @@ def place_object(value: Object, endpoint: Endpoint, place: Place) -> None:
     meta["namespace"] = place.namespace
 
 
-def custom_problems(value: Object, old: Object | None, endpoint: Endpoint, *, status_only: bool) -> list[Cause]:
-    """What the schema of a custom resource finds wrong."""
+def check_name(value: Object, place: Place) -> None:
+    """Refuse an object that is not the one of the path."""
+    given = value["metadata"].get("name")
+    if not given:
+        raise undeterminable(place.name)
+    if given != place.name:
+        raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({place.name})")
+
+
+def undeterminable(name: str) -> Refused:
+    return bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+
+
+def custom_problems(
+    value: Object, old: Object | None, endpoint: Endpoint, *, status_only: bool, known: Sequence[Cause] = ()
+) -> list[Cause]:
+    """What the schema of a custom resource finds wrong, beside what is known to be."""
     schema = endpoint.version.schema
     before: Any = MISSING if old is None else old
     if status_only:
@@ -429,7 +448,7 @@ def custom_problems(value: Object, old: Object | None, endpoint: Endpoint, *, st
         found += duplicates(value, schema)
     if not schema.has_rules:
         return found
-    if any(cause.reason in _BLOCKING for cause in found):
+    if any(cause.reason in _BLOCKING for cause in (*known, *found)):
         return [*found, Cause("FieldValueInvalid", f"Invalid value: null: {UNCHECKED}", "<nil>")]
     return found + list(check_rules(value, schema, old=before))
 

@@ -177,13 +177,41 @@ def test_updates_are_not_tracked_before_the_first_apply(server: Server, data: st
         ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "managedFields": []}}, 400),
         ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "x"}}, 409),
         ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": 5}}, 500),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": "k"}, 500),
         ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "bogus": 5}, 500),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": "a"}, 500),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "finalizers": [None]}}, 500),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "ownerReferences": ["x"]}}, 500),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}, 400),
         (b"{", 400),
     ],
 )
 def test_configurations_that_make_no_sense(server: Server, data: str, body: Json, code: int) -> None:
     """A configuration has kind, version and name of its path, and fields of its schema."""
-    assert _apply(server, data, body).status_code == code
+    response = _apply(server, data, body)
+
+    reason = {400: "BadRequest", 409: "Conflict", 500: None}[code]
+    assert (response.status_code, response.json().get("reason")) == (code, reason)
+    if code == 500:
+        assert response.json()["message"].startswith("failed to create typed patch object")
+
+
+def test_nothing_where_a_map_is_named(server: Server, data: str) -> None:
+    """An applier of no map at all owns it, and takes nothing away that others have in it."""
+    _applied(server, data, config_map("a", {"k": "1"}))
+
+    found = _applied(server, data, {**config_map("a"), "data": None}, "two", force=True)
+
+    assert found["data"] == {"k": "1"}
+    assert _owners(found)["two", "Apply"] == {"f:data": {}}
+
+
+def test_a_name_is_needed_only_once(server: Server, data: str) -> None:
+    """The configuration of an object that exists may leave its name to the path."""
+    _applied(server, data, config_map("a", {"k": "1"}))
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"n": "2"}}
+
+    assert _applied(server, data, body, "two")["data"] == {"k": "1", "n": "2"}
 
 
 def test_a_revision_in_a_configuration_is_a_precondition(server: Server, data: str) -> None:

@@ -150,6 +150,142 @@ def test_pods_that_make_no_sense(server: Server, namespace: str, spec: Json, fie
     assert told(server.post(f"{namespace}/pods", _pod(**spec))) == (422, "Invalid", fields)
 
 
+@pytest.mark.parametrize("kind", ["Role", "RoleBinding"])
+def test_access_is_created_by_an_update(server: Server, namespace: str, kind: str) -> None:
+    """A role or a binding that is missing is created by an update."""
+    group = "rbac.authorization.k8s.io"
+    body: Json = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "a"}}
+    if kind == "RoleBinding":
+        body["roleRef"] = {"apiGroup": group, "kind": "Role", "name": "a"}
+    base = namespace.replace("/api/v1", f"/apis/{group}/v1")
+
+    assert server.put(f"{base}/{kind.lower()}s/a", body).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("subject", "fields"),
+    [
+        ({"kind": "ServiceAccount", "name": "x", "namespace": "y"}, []),
+        ({"kind": "ServiceAccount", "name": "x"}, []),
+        ({"kind": "ServiceAccount", "name": "X y", "namespace": "y"}, ["subjects[0].name"]),
+        ({"kind": "ServiceAccount", "name": "x", "apiGroup": "z"}, ["subjects[0].apiGroup"]),
+        ({"kind": "User", "name": "X y"}, []),
+        ({"kind": "Group"}, ["subjects[0].name"]),
+        ({"kind": "Robot", "name": "x"}, ["subjects[0].kind"]),
+    ],
+)
+def test_subjects_of_bindings(server: Server, namespace: str, subject: Json, fields: list[str]) -> None:
+    """A binding is for accounts, users and groups, by name."""
+    group = "rbac.authorization.k8s.io"
+    body = {
+        "metadata": {"name": "a"},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "a"},
+        "subjects": [subject],
+    }
+
+    response = server.post(f"{namespace.replace('/api/v1', f'/apis/{group}/v1')}/rolebindings", body)
+
+    assert (told(response)[2] if fields else response.status_code) == (fields or 201)
+
+
+def test_an_empty_list_of_rules_is_null(server: Server, namespace: str) -> None:
+    """Protocol Buffers know no empty list."""
+    path = f"{namespace.replace('/api/v1', '/apis/rbac.authorization.k8s.io/v1')}/roles"
+    assert server.create(path, {"metadata": {"name": "a"}, "rules": []})["rules"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"addressType": "IPv5"}, ["addressType"]),
+        ({"endpoints": [{"addresses": []}]}, ["endpoints[0].addresses"]),
+        ({"endpoints": [{"addresses": ["1.5"]}]}, ["endpoints[0].addresses[0]"]),
+        ({"ports": []}, []),
+    ],
+)
+def test_slices_of_endpoints(server: Server, namespace: str, change: Json, fields: list[str]) -> None:
+    """A slice has addresses of its type."""
+    path = f"{namespace.replace('/api/v1', '/apis/discovery.k8s.io/v1')}/endpointslices"
+    body = {"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], **change}
+
+    response = server.post(path, body)
+
+    assert (told(response)[2] if fields else response.status_code) == (fields or 201)
+
+
+@pytest.mark.parametrize("number", [1 << 31, 1e30, 1.5, "80"])
+def test_numbers_that_do_not_fit(server: Server, namespace: str, number: Json) -> None:
+    """A number must fit into its field."""
+    body = pod("a")
+    body["spec"]["containers"][0]["ports"] = [{"containerPort": number}]
+    assert told(server.post(f"{namespace}/pods", body)) == (400, "BadRequest", [])
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        ({"operations": []}, ["operations"]),
+        ({"operations": ["*", "CREATE"]}, ["operations"]),
+        ({"operations": ["GET"]}, ["operations[0]"]),
+        ({"apiGroups": []}, ["apiGroups"]),
+        ({"apiGroups": ["*", "x"]}, ["apiGroups"]),
+        ({"apiVersions": [""]}, ["apiVersions[0]"]),
+        ({"resources": []}, ["resources"]),
+        ({"resources": ["*/*", "pods"]}, ["resources"]),
+        ({"resources": ["*", "pods"]}, ["resources"]),
+        ({"scope": "Some"}, ["scope"]),
+    ],
+)
+def test_rules_of_webhooks(server: Server, rule: Json, fields: list[str]) -> None:
+    """A rule names something of everything, and nothing beside everything."""
+    given = {"operations": ["CREATE"], "apiGroups": ["x.test"], "apiVersions": ["v1"], "resources": ["pods"], **rule}
+    hook = {
+        "name": "a.contract.test",
+        "clientConfig": {"url": "https://contract.test/"},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "rules": [given],
+    }
+    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations?dryRun=All"
+
+    response = server.post(path, {"metadata": {"name": "contract"}, "webhooks": [hook]})
+
+    assert told(response) == (422, "Invalid", [f"webhooks[0].rules[0].{field}" for field in fields])
+
+
+def test_a_pod_can_be_replaced_by_its_manifest(server: Server, namespace: str) -> None:
+    """What the server has added to a pod may be missing from an update."""
+    server.create(f"{namespace}/pods", pod("a"))
+    manifest = pod("a")
+    manifest["spec"]["containers"][0]["image"] = "image:2"
+
+    response = server.put(f"{namespace}/pods/a", manifest)
+
+    assert response.status_code == 200
+    assert response.json()["spec"]["containers"][0]["image"] == "image:2"
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("a", "Always"),
+        ("a:latest", "Always"),
+        ("a:1", "IfNotPresent"),
+        ("host:5000/a", "Always"),
+        ("host/a/b:1", "IfNotPresent"),
+        ("a@sha256:" + "0" * 64, "IfNotPresent"),
+        ("a:latest@sha256:" + "0" * 64, "Always"),
+        ("A", "IfNotPresent"),
+        ("a b", "IfNotPresent"),
+    ],
+)
+def test_when_an_image_is_pulled(server: Server, namespace: str, image: str, policy: str) -> None:
+    """An image of no version, or the latest, is pulled each time; others and unreadable ones are not."""
+    manifest = pod("a")
+    manifest["spec"]["containers"][0]["image"] = image
+    assert server.create(f"{namespace}/pods", manifest)["spec"]["containers"][0]["imagePullPolicy"] == policy
+
+
 def test_a_pods_spec_is_fixed(server: Server, namespace: str) -> None:
     """Of a pod's spec only images, deadlines and more tolerations can be changed."""
     path = f"{namespace}/pods/a"

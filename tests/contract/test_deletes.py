@@ -88,6 +88,13 @@ def test_a_fulfilled_precondition(server: Server, namespace: str) -> None:
     [
         ({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Sometimes"}, 422),
         ({"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["Some"]}, 422),
+        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 422),
+        ({"propagationPolicy": 3}, 400),
+        ({"preconditions": "x"}, 400),
+        ({"preconditions": {"uid": 3}}, 400),
+        ({"gracePeriodSeconds": 1.5}, 400),
+        ({"dryRun": "All"}, 400),
+        ([], 400),
         ({"kind": "Pod", "apiVersion": "v1"}, 400),
     ],
 )
@@ -96,6 +103,16 @@ def test_bad_delete_options(server: Server, namespace: str, body: Json, code: in
     server.create(f"{namespace}/configmaps", config_map("a"))
 
     assert server.delete(f"{namespace}/configmaps/a", body).status_code == code
+
+
+def test_options_stand_in_the_body_or_in_the_query(server: Server, namespace: str) -> None:
+    """Where a body has options, those of the query count for nothing."""
+    server.create(f"{namespace}/configmaps", config_map("a"))
+    path = f"{namespace}/configmaps/a?dryRun=All"
+
+    assert server.delete(path).status_code == 200
+    assert server.delete(path, {}).status_code == 200
+    assert server.delete(path, {}).status_code == 404
 
 
 # --- finalizers

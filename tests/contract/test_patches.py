@@ -132,6 +132,70 @@ def test_what_a_patch_cannot_do(server: Server, stored: str, patch: Json, code: 
     assert (found[0], found[2]) == (code, fields)
 
 
+_UNNAMED: Any = (400, "BadRequest", [])
+_UNREADABLE: Any = (422, "Invalid", ["patch"])
+
+
+@pytest.mark.parametrize(
+    ("patch", "merged", "strategic"),
+    [
+        ({"kind": "Foo"}, _UNREADABLE, None),
+        ({"kind": 1}, _UNREADABLE, _UNREADABLE),
+        ({"kind": None}, None, None),
+        ({"apiVersion": "v2"}, _UNREADABLE, None),
+        ({"apiVersion": None}, _UNNAMED, None),
+        ({"metadata": None}, _UNNAMED, _UNNAMED),
+        ({"metadata": "a"}, _UNREADABLE, _UNREADABLE),
+        ({"metadata": {"name": None}}, _UNNAMED, _UNNAMED),
+        ({"metadata": {"name": "z"}}, (400, "BadRequest", []), (400, "BadRequest", [])),
+        ({"metadata": {"name": 1}}, _UNREADABLE, _UNREADABLE),
+        ({"metadata": {"namespace": None}}, None, None),
+        ({"metadata": {"namespace": "zz"}}, (400, "BadRequest", []), (400, "BadRequest", [])),
+    ],
+)
+def test_a_patched_object_is_still_that_object(
+    server: Server, stored: str, patch: Json, merged: Any, strategic: Any
+) -> None:
+    """A patch leaves an object its name and kind; a strategic one is of a structure that has no kind."""
+    for kind, expected in ((MERGE, merged), (STRATEGIC, strategic)):
+        response = server.patch(stored, patch, kind)
+        assert (response.status_code if expected is None else told(response)) == (expected or 200)
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ({"kind": "Foo"}, (422, "Invalid", ["kind"])),
+        ({"kind": 1}, _UNREADABLE),
+        ({"kind": None}, _UNREADABLE),
+        ({"apiVersion": "v2"}, (422, "Invalid", ["apiVersion"])),
+        ({"apiVersion": None}, (500, "InternalError", [])),
+        ({"metadata": None}, _UNNAMED),
+        ({"metadata": "a"}, _UNREADABLE),
+        ({"metadata": {"name": None}}, _UNNAMED),
+        ({"metadata": {"name": 1}}, _UNREADABLE),
+        ({"metadata": {"namespace": None}}, None),
+    ],
+)
+def test_a_patched_custom_resource_is_still_that_one(widgets: Widgets, patch: Json, expected: Any) -> None:
+    """A custom resource must keep its kind and its version."""
+    widgets.server.create(widgets.path, widget("a", widgets.group, size=1))
+
+    response = widgets.server.patch(f"{widgets.path}/a", patch, MERGE)
+
+    assert (response.status_code if expected is None else told(response)) == (expected or 200)
+
+
+def test_true_is_not_one(widgets: Widgets) -> None:
+    """A number that becomes a boolean is a change."""
+    widgets.server.create(widgets.path, widget("a", widgets.group, size=1, free={"x": 1}))
+
+    found = widgets.server.patch(f"{widgets.path}/a", {"spec": {"free": {"x": True}}}, MERGE).json()
+
+    assert found["metadata"]["generation"] == 2
+    assert widgets.server.get(f"{widgets.path}/a").json()["spec"]["free"]["x"] is True
+
+
 def test_patching_what_is_not_there(server: Server, namespace: str) -> None:
     """A patch does not create, unless it is an apply."""
     assert told(server.patch(f"{namespace}/configmaps/a", {}, MERGE)) == (404, "NotFound", [])

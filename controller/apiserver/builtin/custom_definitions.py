@@ -9,10 +9,14 @@ import paula  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
 from controller.apiserver import causes, names
 from controller.apiserver.kinds import dig
-from controller.apiserver.schema.node import MISSING
+from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.rules import compile_rule
+from controller.apiserver.schema.validation import validate
 from controller.apiserver.shapes import is_list, is_object, list_at, object_at
 from controller.apiserver.status import Cause, Object
+
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 
 
 def definition_defaults(definition: Object) -> None:
@@ -90,11 +94,23 @@ def _check_versions(versions: list[Any]) -> Iterator[Cause]:
         where = f"spec.versions[{index}]"
         for text in names.label_1035(version.get("name", "")):
             yield causes.invalid_value(f"{where}.name", version.get("name", ""), text)
+        yield from _check_columns(version, where)
         schema = dig(version, "schema", "openAPIV3Schema")
         if schema is MISSING:
             yield causes.required(f"{where}.schema.openAPIV3Schema", "schemas are required")
         else:
             yield from _check_schema(schema, f"{where}.schema.openAPIV3Schema", root=True)
+
+
+def _check_columns(version: Object, field: str) -> Iterator[Cause]:
+    for index, column in enumerate(list_at(version, "additionalPrinterColumns")):
+        where = f"{field}.additionalPrinterColumns[{index}]"
+        for name in ("name", "type", "jsonPath"):
+            if not column.get(name):
+                yield causes.required(f"{where}.{name}")
+        if column.get("type") and column["type"] not in _COLUMN_TYPES:
+            text = f"must be one of {','.join(_COLUMN_TYPES)}"
+            yield causes.invalid_value(f"{where}.type", column["type"], text)
 
 
 def _check_schema(schema: Object, field: str, *, root: bool = False) -> Iterator[Cause]:
@@ -107,26 +123,39 @@ def _check_schema(schema: Object, field: str, *, root: bool = False) -> Iterator
         )
     elif root and schema.get("type") != "object":
         yield causes.invalid_value(f"{field}.type", schema.get("type"), "must be object at the root")
+    if schema.get("type", "object") not in _TYPES:
+        yield causes.not_supported(f"{field}.type", schema["type"], _TYPES)
     if schema.get("type") == "array" and "items" not in schema:
         yield causes.required(f"{field}.items", "must be specified")
     if (pattern := schema.get("pattern")) and not _compiles(pattern):
         yield causes.invalid_value(f"{field}.pattern", pattern, "must be a valid regular expression, but isn't")
+    if "default" in schema:
+        for cause in validate(schema["default"], Node(schema, {})):
+            inner = "" if cause.field in ("", "<nil>") else f".{cause.field}"
+            yield cause._replace(field=f"{field}.default{inner}")
     if schema.get("properties") and schema.get("additionalProperties"):
         text = "additionalProperties and properties are mutual exclusive"
         yield causes.forbidden_field(f"{field}.additionalProperties", text)
+    yield from _check_rules(schema, field)
+    for name, inner in object_at(schema, "properties").items():
+        if not (root and name in ("apiVersion", "kind", "metadata")):
+            yield from _check_schema(inner, f"{field}.properties[{name}]")
+    for word in ("items", "additionalProperties"):
+        if is_object(child := schema.get(word)):
+            yield from _check_schema(child, f"{field}.{word}")
+
+
+def _check_rules(schema: Object, field: str) -> Iterator[Cause]:
     for index, rule in enumerate(list_at(schema, "x-kubernetes-validations")):
         where = f"{field}.x-kubernetes-validations[{index}].rule"
+        if not rule.get("rule", "").strip():
+            yield causes.required(where)
+            continue
         try:
             compile_rule(rule.get("rule", ""))
         except ValueError as error:
             first = str(error).splitlines()[0]
             yield causes.invalid_value(where, rule, f"compilation failed: {first}")
-    for name, inner in object_at(schema, "properties").items():
-        if not (root and name in ("apiVersion", "kind", "metadata")):
-            yield from _check_schema(inner, f"{field}.properties[{name}]")
-    for word in ("items", "additionalProperties"):
-        if is_object(inner := schema.get(word)):
-            yield from _check_schema(inner, f"{field}.{word}")
 
 
 def _compiles(pattern: str) -> bool:

@@ -1,4 +1,4 @@
-"""The smaller built-in kinds: namespaces, workloads, roles, leases, events and webhooks."""
+"""The smaller built-in kinds: namespaces, workloads, roles, leases and events."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from controller.apiserver import causes
+from controller.apiserver import causes, names
 from controller.apiserver.builtin import pods
 from controller.apiserver.kinds import dig
 from controller.apiserver.schema.node import MISSING
 from controller.apiserver.shapes import list_at, object_at
 from controller.apiserver.status import Cause, Object
+
+_ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 
 # Namespaces
 
@@ -25,13 +27,13 @@ def prepare_namespace(namespace: Object, old: Object | None) -> None:
             finalizers.append("kubernetes")
     else:
         namespace["spec"] = old.get("spec", {})
-    meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
+    meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta.get("name", "")
 
 
 def namespace_defaults(namespace: Object) -> None:
     meta = namespace["metadata"]
     if meta.get("name"):
-        meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
+        meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta.get("name", "")
 
 
 def namespace_status(_namespace: Object) -> Object:
@@ -60,6 +62,31 @@ def slice_defaults(piece: Object) -> None:
     for port in list_at(piece, "ports"):
         port.setdefault("protocol", "TCP")
         port.setdefault("name", "")
+
+
+def validate_slice(piece: Object, old: Object | None) -> Sequence[Cause]:
+    return list(_check_slice(piece, old))
+
+
+def _check_slice(piece: Object, old: Object | None) -> Iterator[Cause]:
+    form = piece.get("addressType", "")
+    if not form:
+        yield causes.required("addressType")
+    elif form not in _ADDRESS_TYPES:
+        yield causes.not_supported("addressType", form, _ADDRESS_TYPES)
+    if old is not None and form != old.get("addressType"):
+        yield causes.immutable("addressType", form)
+    for index, endpoint in enumerate(list_at(piece, "endpoints")):
+        where = f"endpoints[{index}].addresses"
+        addresses = list_at(endpoint, "addresses")
+        if not addresses:
+            yield causes.required(where, "must contain at least 1 address")
+        for number, address in enumerate(addresses):
+            if form in ("IPv4", "IPv6") and not names.is_address(address):
+                text = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                yield causes.invalid_value(f"{where}[{number}]", address, text)
+            elif form in ("IPv4", "IPv6") and (":" in address) is (form == "IPv4"):
+                yield causes.invalid_value(f"{where}[{number}]", address, f"must be an {form} address")
 
 
 def namespace_fields(namespace: Object) -> dict[str, str]:
@@ -125,6 +152,7 @@ def _job_spec_defaults(spec: Object) -> None:
     spec.setdefault("backoffLimit", 6)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
+    spec.setdefault("manualSelector", False)
     spec.setdefault("podReplacementPolicy", "TerminatingOrFailed")
     pods.template_defaults(spec.setdefault("template", {}))
 
@@ -133,7 +161,7 @@ def prepare_job(job: Object, old: Object | None) -> None:
     """A new job selects its pods by its own identity."""
     if old is not None or job["spec"].get("manualSelector"):
         return
-    uid, name = job["metadata"]["uid"], job["metadata"]["name"]
+    uid, name = job["metadata"]["uid"], job["metadata"].get("name", "")
     labels = job["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
     labels |= {
         "batch.kubernetes.io/controller-uid": uid,
@@ -142,6 +170,20 @@ def prepare_job(job: Object, old: Object | None) -> None:
         "job-name": name,
     }
     job["spec"].setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}})
+    if not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
+
+
+def validate_job(job: Object, _old: Object | None) -> Sequence[Cause]:
+    field, policies = "spec.template.spec", ("OnFailure", "Never")
+    template = object_at(job, "spec", "template", "spec")
+    found = list(pods.check_spec(template, field))
+    policy = template.get("restartPolicy", "")
+    if policy in ("", "Always"):
+        found.append(causes.required(f"{field}.restartPolicy", 'valid values: "OnFailure", "Never"'))
+    elif policy not in policies:
+        found.append(causes.not_supported(f"{field}.restartPolicy", policy, policies))
+    return found
 
 
 def cron_job_defaults(job: Object) -> None:
@@ -177,7 +219,7 @@ def validate_workload(workload: Object, old: Object | None) -> Sequence[Cause]:
 def _check_workload(workload: Object, old: Object | None) -> Iterator[Cause]:
     spec = workload["spec"]
     selector = spec.get("selector")
-    if not selector:
+    if selector is None:
         yield causes.required("spec.selector")
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         yield causes.invalid_value("spec.selector", selector, "empty selector is invalid for deployment")
@@ -186,7 +228,7 @@ def _check_workload(workload: Object, old: Object | None) -> Iterator[Cause]:
     labels = dig(spec, "template", "metadata", "labels")
     found = object_at(spec, "template", "metadata", "labels")
     wanted = object_at(selector, "matchLabels")
-    if not selector or any(found.get(name) != value for name, value in wanted.items()):
+    if selector is None or any(found.get(name) != value for name, value in wanted.items()):
         shown: Any = {} if labels is MISSING else labels
         yield causes.invalid_value(
             "spec.template.metadata.labels", shown, "`selector` does not match template `labels`"
@@ -252,9 +294,30 @@ def validate_binding(binding: Object, old: Object | None) -> Sequence[Cause]:
         found.append(causes.not_supported("roleRef.kind", reference.get("kind", ""), allowed))
     if not reference.get("name"):
         found.append(causes.required("roleRef.name"))
+    for index, subject in enumerate(list_at(binding, "subjects")):
+        found += _check_subject(subject, f"subjects[{index}]", namespaced=binding["kind"] == "RoleBinding")
     if old is not None and reference != old.get("roleRef"):
         found.append(causes.invalid_value("roleRef", reference, "cannot change roleRef"))
     return found
+
+
+def _check_subject(subject: Object, field: str, *, namespaced: bool) -> Iterator[Cause]:
+    kind, group, name = subject.get("kind", ""), subject.get("apiGroup", ""), subject.get("name", "")
+    if not name:
+        yield causes.required(f"{field}.name")
+    match kind:
+        case "ServiceAccount":
+            for text in names.subdomain(name) if name else ():
+                yield causes.invalid_value(f"{field}.name", name, text)
+            if group:
+                yield causes.not_supported(f"{field}.apiGroup", group, ("",))
+            if not namespaced and not subject.get("namespace"):
+                yield causes.required(f"{field}.namespace")
+        case "User" | "Group":
+            if group != "rbac.authorization.k8s.io":
+                yield causes.not_supported(f"{field}.apiGroup", group, ("rbac.authorization.k8s.io",))
+        case _:
+            yield causes.not_supported(f"{field}.kind", kind, ("ServiceAccount", "User", "Group"))
 
 
 def validate_role(role: Object, _old: Object | None) -> Sequence[Cause]:
@@ -326,62 +389,3 @@ def validate_event(event: Object, _old: Object | None) -> Sequence[Cause]:
 
 def secret_fields(secret: Object) -> dict[str, str]:
     return {"type": secret.get("type", "")}
-
-
-# Webhook configurations
-
-
-def webhook_defaults(configuration: Object) -> None:
-    mutating = configuration["kind"] == "MutatingWebhookConfiguration"
-    for hook in list_at(configuration, "webhooks"):
-        hook.setdefault("failurePolicy", "Fail")
-        hook.setdefault("matchPolicy", "Equivalent")
-        hook.setdefault("namespaceSelector", {})
-        hook.setdefault("objectSelector", {})
-        hook.setdefault("timeoutSeconds", 10)
-        if mutating:
-            hook.setdefault("reinvocationPolicy", "Never")
-        service = object_at(hook, "clientConfig").get("service")
-        if service is not None:
-            service.setdefault("port", 443)
-        for rule in list_at(hook, "rules"):
-            rule.setdefault("scope", "*")
-
-
-def validate_webhooks(configuration: Object, _old: Object | None) -> Sequence[Cause]:
-    return list(_check_webhooks(configuration))
-
-
-def _check_webhooks(configuration: Object) -> Iterator[Cause]:
-    seen: set[str] = set()
-    for index, hook in enumerate(list_at(configuration, "webhooks")):
-        where, name = f"webhooks[{index}]", hook.get("name", "")
-        if not name:
-            yield causes.required(f"{where}.name")
-        elif name.count(".") < 2:
-            text = "should be a domain with at least three segments separated by dots"
-            yield causes.invalid_value(f"{where}.name", name, text)
-        if name in seen:
-            yield causes.duplicate(f"{where}.name", name)
-        seen.add(name)
-        versions = list_at(hook, "admissionReviewVersions")
-        if not versions:
-            text = "must specify one of v1, v1beta1"
-            yield causes.required(f"{where}.admissionReviewVersions", text)
-        elif not {"v1", "v1beta1"} & set(versions):
-            text = "must include at least one of v1, v1beta1"
-            yield causes.invalid_value(f"{where}.admissionReviewVersions", versions, text)
-        if hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
-            if not hook.get("sideEffects"):
-                yield causes.required(f"{where}.sideEffects", "must specify one of None, NoneOnDryRun")
-            else:
-                yield causes.not_supported(f"{where}.sideEffects", hook["sideEffects"], ("None", "NoneOnDryRun"))
-        if not 1 <= hook.get("timeoutSeconds", 10) <= 30:
-            text = "the timeout value must be between 1 and 30 seconds"
-            yield causes.invalid_value(f"{where}.timeoutSeconds", hook["timeoutSeconds"], text)
-        config = object_at(hook, "clientConfig")
-        if ("url" in config) == ("service" in config):
-            yield causes.required(f"{where}.clientConfig", "exactly one of url or service is required")
-        elif "url" in config and not config["url"].startswith("https://"):
-            text = "'https' is the only allowed URL scheme; desired format: https://host[/path]"
-            yield causes.invalid_value(f"{where}.clientConfig.url", config["url"].partition(":")[0], text)

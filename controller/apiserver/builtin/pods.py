@@ -10,6 +10,11 @@ from controller.apiserver import causes, names
 from controller.apiserver.shapes import is_object, list_at, object_at
 from controller.apiserver.status import Cause, Object
 
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+    rf"{_COMPONENT}(?:/{_COMPONENT})*(?::(?P<tag>\w[\w.-]{{0,127}}))?(?P<digest>@[A-Za-z0-9_+.-]+:[0-9a-fA-F]{{32,}})?"
+)
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](-?[a-z0-9])*")
 _POLICIES = ("Always", "Never", "OnFailure")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
@@ -58,8 +63,8 @@ def _container_defaults(container: Object) -> None:
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     image = container.get("image", "")
-    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-    latest = "@" not in image and tag in ("", "latest")
+    parts = _IMAGE.fullmatch(image)
+    latest = parts is not None and (parts["tag"] or ("" if parts["digest"] else "latest")) == "latest"
     container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
     for port in list_at(container, "ports"):
         port.setdefault("protocol", "TCP")
@@ -112,14 +117,12 @@ def _volume_defaults(volume: Object) -> None:
             reference.setdefault("apiVersion", "v1")
 
 
-def prepare(pod: Object, old: Object | None) -> None:
-    """What admission adds to every new pod."""
-    if old is not None:
-        return
+def prepare(pod: Object, _old: Object | None) -> None:
+    """What admission adds to every pod that lacks it."""
     spec = pod["spec"]
     spec.setdefault("priority", 0)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    tolerations = spec.setdefault("tolerations", [])
+    tolerations = spec["tolerations"] = list_at(spec, "tolerations")
     for key in _TOLERATED:
         if not any(entry.get("key") == key and entry.get("effect") in ("NoExecute", None) for entry in tolerations):
             tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
@@ -186,9 +189,10 @@ def grace_period(pod: Object) -> int:
 
 
 def validate(pod: Object, old: Object | None) -> Sequence[Cause]:
+    found = list(check_spec(pod["spec"], "spec"))
     if old is not None:
-        return list(_check_update(pod, old))
-    return list(check_spec(pod["spec"], "spec"))
+        found += _check_update(pod, old)
+    return found
 
 
 def check_spec(spec: Object, field: str, *, policies: Sequence[str] = _POLICIES) -> Iterator[Cause]:
@@ -334,6 +338,14 @@ def port_name(name: str) -> Iterator[str]:
 
 def _check_update(pod: Object, old: Object) -> Iterator[Cause]:
     """A pod's spec is fixed, but for its images, its deadlines and more tolerations."""
+    for group, what in (("containers", "containers"), ("initContainers", "init containers")):
+        containers = list_at(pod, "spec", group)
+        if len(containers) != len(list_at(old, "spec", group)):
+            yield causes.forbidden_field(f"spec.{group}", f"pod updates may not add or remove {what}")
+            return
+        for index, container in enumerate(containers):
+            if not container.get("image"):
+                yield causes.required(f"spec.{group}[{index}].image")
     if _fixed(pod["spec"]) != _fixed(old["spec"]):
         text = (
             "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"

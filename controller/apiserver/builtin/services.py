@@ -151,7 +151,7 @@ def _check(service: Object, old: Object | None) -> Iterator[Cause]:
     yield from _check_ports(ports)
     yield from names.check_labels(object_at(spec, "selector"), "spec.selector")
     address = spec.get("clusterIP", "")
-    if address not in ("", "None") and not _is_address(address):
+    if address not in ("", "None") and not names.is_address(address):
         yield causes.invalid_value(
             "spec.clusterIPs[0]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         )
@@ -189,11 +189,3 @@ def _check_ports(ports: Sequence[Object]) -> Iterator[Cause]:
         if pair in numbers:
             yield causes.duplicate(where, {key: port[key] for key in ("protocol", "port") if key in port})
         numbers.add(pair)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from controller.apiserver.builtin import custom_definitions, objects, pods, recorded, services
+from controller.apiserver.builtin import custom_definitions, objects, pods, recorded, services, webhook_configurations
 from controller.apiserver.builtin.columns import COLUMNS, DEFAULT
 from controller.apiserver.kinds import Behaviour, Kind, Version
 from controller.apiserver.status import Object
@@ -162,7 +162,12 @@ def _apps() -> list[Row]:
     replica_set = _workload(objects.replica_set_defaults, objects.replica_status)
     stateful_set = _workload(objects.stateful_set_defaults, objects.stateful_status)
     daemon_set = _workload(objects.daemon_set_defaults, objects.daemon_status)
-    job = Behaviour(defaults=objects.job_defaults, prepare=objects.prepare_job, initial_status=objects.empty_status)
+    job = Behaviour(
+        defaults=objects.job_defaults,
+        validate=objects.validate_job,
+        prepare=objects.prepare_job,
+        initial_status=objects.empty_status,
+    )
     cron_job = Behaviour(defaults=objects.cron_job_defaults, initial_status=objects.empty_status)
     apps = [
         ("Deployment", "deployments", "deploy", deployment, True),
@@ -191,12 +196,19 @@ def _apps() -> list[Row]:
 
 
 def _access() -> list[Row]:
-    role = Behaviour(validate=objects.validate_role, name_rule="segment", has_generation=False)
+    role = Behaviour(
+        validate=objects.validate_role,
+        name_rule="segment",
+        has_generation=False,
+        create_on_update=True,
+        nulls=("rules",),
+    )
     binding = Behaviour(
         defaults=objects.role_ref_defaults,
         validate=objects.validate_binding,
         name_rule="segment",
         has_generation=False,
+        create_on_update=True,
     )
     return [
         Row(group=_RBAC, kind="Role", plural="roles", behaviour=role),
@@ -211,7 +223,9 @@ def _others() -> list[Row]:
         validate=objects.validate_lease, has_generation=False, create_on_update=True, unconditional_update=False
     )
     webhooks = Behaviour(
-        defaults=objects.webhook_defaults, validate=objects.validate_webhooks, spec_paths=("webhooks",)
+        defaults=webhook_configurations.webhook_defaults,
+        validate=webhook_configurations.validate_webhooks,
+        spec_paths=("webhooks",),
     )
     definition = Behaviour(
         defaults=custom_definitions.definition_defaults,
@@ -226,7 +240,12 @@ def _others() -> list[Row]:
             group="discovery.k8s.io",
             kind="EndpointSlice",
             plural="endpointslices",
-            behaviour=Behaviour(spec_paths=("endpoints", "ports", "addressType"), defaults=objects.slice_defaults),
+            behaviour=Behaviour(
+                spec_paths=("endpoints", "ports", "addressType"),
+                defaults=objects.slice_defaults,
+                validate=objects.validate_slice,
+                nulls=("endpoints", "ports"),
+            ),
         ),
         Row(group="events.k8s.io", kind="Event", plural="events", short="ev", behaviour=plain),
         Row(

@@ -19,7 +19,7 @@ from controller.apiserver.managed.fieldset import FieldSet
 from controller.apiserver.metadata import Environment, timestamp
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.schema.node import Node
-from controller.apiserver.shapes import object_at
+from controller.apiserver.shapes import is_object, object_at
 from controller.apiserver.status import Object, Refused
 
 _NEVER_OWNED = fieldset.from_json(
@@ -237,7 +237,8 @@ def check_typed(applied: Object, endpoint: Endpoint) -> None:
     """Refuse a configuration whose fields the schema does not have, or has with another type."""
     found = list(values.mistyped(applied, whole_schema(endpoint)))
     if found:
-        meta = object_at(applied, "metadata")
+        given = applied.get("metadata")
+        meta: Object = given if is_object(given) else {}
         group, _, version = endpoint.api_version.rpartition("/")
         name = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={endpoint.kind.kind}"
         text = found[0] if len(found) == 1 else "errors:" + "".join(f"\n  {entry}" for entry in found)

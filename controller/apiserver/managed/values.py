@@ -74,26 +74,39 @@ def _collect(value: Any, node: Node, path: Path, found: FieldSet) -> None:
 
 
 def mistyped(value: Any, node: Node, path: str = "") -> Iterator[str]:
-    """Fields that a schema does not have, and scalars of the wrong type."""
+    """Fields that a schema does not have, and values of the wrong type."""
     expected = {
         "string": "string",
         "boolean": "boolean",
         "integer": "numeric (int or float)",
         "number": "numeric (int or float)",
     }
-    if value is None or node.preserve_unknown or node.int_or_string:
+    if value is None or node.int_or_string or (node.preserve_unknown and (node.type != "object" or is_object(value))):
         return
-    if is_object(value) and (node.properties or node.additional is not None):
+    if node.properties or node.additional is not None or node.preserve_unknown:
+        if not is_object(value):
+            yield f"{path}: expected map, got {_go_value(value)}"
+            return
         for name, inner in value.items():
             child = node.child(name)
             if child is None:
                 yield f"{path}.{name}: field not declared in schema"
             else:
                 yield from mistyped(inner, child, f"{path}.{name}")
-    elif is_list(value) and node.items is not None and node.list_type in ("map", "set"):
-        for item in value:
-            inner_path = f"{path}{fieldset.shown((_entry_name(item, node),))}"
-            yield from mistyped(item, node.items, inner_path)
+    elif node.items is not None:
+        if not is_list(value):
+            yield f"{path}: expected list, got {_go_value(value)}"
+            return
+        named = node.list_type in ("map", "set")
+        for index, item in enumerate(value):
+            if node.list_type == "set" and item is None:
+                yield f"{path}: element {index}: associative list without keys has an element that's an explicit null"
+                return
+            if node.list_type == "map" and not is_object(item):
+                yield f"{path}: element {index}: associative list with keys may not have non-map elements"
+                return
+            where = fieldset.shown((_entry_name(item, node),)) if named else f"[{index}]"
+            yield from mistyped(item, node.items, f"{path}{where}")
     elif node.type in expected and _scalar_differs(value, node.type):
         yield f"{path}: expected {expected[node.type]}, got {_go_value(value)}"
 
@@ -172,8 +185,10 @@ def merge(live: Any, applied: Any, node: Node) -> Any:
     """What applying a configuration to a live value gives, before anything is taken away."""
     if applied is MISSING:
         return live
-    if live is MISSING or live is None or applied is None:
+    if live is MISSING or live is None:
         return applied
+    if applied is None:  # the null of a map or list is an empty one, which takes nothing away
+        return applied if _is_empty(live) or _shape(live, node) == "leaf" else live
     shapes = (_shape(live, node), _shape(applied, node))
     if shapes == ("map", "map"):
         found = dict(live)

@@ -70,7 +70,7 @@ def _take(patch: dict[str, Any], prefix: str) -> dict[str, list[Any]]:
     for name in [name for name in patch if name.startswith(prefix)]:
         inner = patch.pop(name)
         if not is_list(inner):
-            raise bad_request(f"{name} must be a list")
+            raise Refused(500, "", f"expected a []interface {{}}, but received a {type(inner).__name__}")
         found[name[len(prefix) :]] = inner
     return found
 

@@ -35,6 +35,8 @@ def _repeated(value: list[Any], node: Node, path: str) -> Iterator[Cause]:
     for index, item in enumerate(value):
         shown = item
         if node.list_type == "map":
+            if item is None:
+                continue  # whose type is wrong already
             if not is_object(item):
                 text = "must be an object for an array of list-type map"
                 yield causes.invalid_value(f"{path}[{index}]", item, text)

@@ -22,6 +22,10 @@ from controller.apiserver.shapes import is_list, is_object
 _GO_KINDS = {"integer": "number", "boolean": "bool"}
 
 
+_FREE = ("RawExtension", "FieldsV1")  # they hold any JSON
+_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+
+
 class Mismatch(Exception):
     """A value has a type that its field cannot take."""
 
@@ -103,15 +107,14 @@ class _Time(_String):
 class _Number(Reader):
     def __init__(self, go: str) -> None:
         self.go = go
+        self._least = -(1 << 31) if go == "int32" else -(1 << 63)
 
     def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # only structures have fields
-        if type(value) is int:
-            return value
-        if type(value) is float:
-            if self.go == "float64":
-                return value
-            if value.is_integer():
-                return int(value)
+        found = int(value) if type(value) is float and value.is_integer() and self.go != "float64" else value
+        if type(found) is int and self._least <= found < -self._least:
+            return found
+        if type(found) is float and self.go == "float64":
+            return found
         raise Mismatch(value, self.go)
 
     def zero(self) -> Any:
@@ -246,6 +249,36 @@ class Structure(Reader):
         return self.read({}, [])
 
 
+class _Empty(Reader):
+    """Reads a structure of which nothing is known but that it is one."""
+
+    def read(self, value: Any, unknown: Unknown) -> Any:  # noqa: ARG002  # its fields are not known
+        if not is_object(value):
+            raise Mismatch(value, "struct {}")
+        return value
+
+    def zero(self) -> Any:
+        return {}
+
+
+class _Schema(Reader):
+    """Reads what is a schema, or else something of another form: of a list, a boolean, or texts."""
+
+    def __init__(self, form: str, compiled: dict[str, Reader]) -> None:
+        self._form = form
+        self._compiled = compiled
+
+    def read(self, value: Any, unknown: Unknown) -> Any:
+        inner = self._compiled[_SCHEMA]
+        if is_object(value):
+            return inner.read(value, unknown)
+        if self._form == "Bool" and type(value) is not bool:
+            raise Mismatch(value, "", text="boolean or JSON schema expected")
+        if is_list(value):
+            return [inner.read(item, unknown) if self._form == "Array" else item for item in value]
+        return value if self._form == "Bool" else None
+
+
 def compile_reader(node: Node, declared: Declared) -> Reader:
     """The reader of a schema; `declared` tells how its structures are declared, as it was recorded."""
     return _compile(node, declared, {})
@@ -257,6 +290,8 @@ def _compile(node: Node, declared: Declared, compiled: dict[str, Reader]) -> Rea
         return _Quantity()
     if node.int_or_string:
         return _IntOrString()
+    if node.reference.startswith(f"{_SCHEMA}Or"):
+        return _Schema(node.reference.removeprefix(f"{_SCHEMA}Or"), compiled)
     match node.type:
         case "string" if form == "date-time":
             return _Time(fractions=node.reference.endswith("MicroTime"))
@@ -276,14 +311,14 @@ def _compile(node: Node, declared: Declared, compiled: dict[str, Reader]) -> Rea
             if node.reference not in compiled:
                 compiled[node.reference] = Structure(node, declared, compiled)
             return compiled[node.reference]
+        case "object" if not node.reference.endswith(_FREE):
+            return _Empty()
         case _:
             return Reader()
 
 
 def _time(text: str, *, fractions: bool) -> str:
     """A point in time as the API server writes it: UTC, in whole seconds or in microseconds."""
-    if not text:
-        return text
     if not FORMATS["date-time"](text):
         why = f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
         raise Mismatch(text, "", text=why)

@@ -162,6 +162,7 @@ async def test_large_answers_are_compressed(autojump_clock: MockClock, client: C
         (gzip.compress(b" " * (4 << 20), mtime=0), 400),
         (b" " * (4 << 20), 413),
     ],
+    ids=["good", "none", "no end", "too large inside", "too large"],
 )
 async def test_compressed_bodies(autojump_clock: MockClock, client: Client, body: bytes, code: int) -> None:
     """A body may be compressed; it must then have an end, and be no larger than others when it is not."""
