@@ -14,7 +14,7 @@ import yaml
 from controller.apiserver import wire
 from controller.apiserver.builtin import recorded
 from controller.apiserver.kinds import Endpoint, Kind
-from controller.apiserver.requests import JSON, YAML
+from controller.apiserver.requests import JSON, YAML, parse_json
 from controller.apiserver.schema.defaulting import drop_nulls, fill_defaults
 from controller.apiserver.schema.node import Node
 from controller.apiserver.schema.typed import Mismatch, compile_reader
@@ -60,7 +60,7 @@ def parse_body(body: bytes, content_type: str, kind: Kind, version: str) -> tupl
     given = media_type(content_type) or JSON
     try:
         if given == JSON:
-            value = msgspec.json.decode(body)
+            value = parse_json(body)
             return value, duplicate_fields(body, value)
         if given == YAML:
             return load_yaml(body), []
@@ -89,7 +89,7 @@ def duplicate_fields(body: bytes, value: Any) -> list[str]:
     if len(msgspec.json.encode(value)) >= len(body):
         return []
     found: list[str] = []
-    _find_duplicates(json.loads(body, object_pairs_hook=list), "", found)
+    _find_duplicates(json.loads(body.decode(errors="replace"), object_pairs_hook=list), "", found)
     return found
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from controller.apiserver import causes
 from controller.apiserver.decoding import media_type
-from controller.apiserver.requests import JSON, YAML, Request
+from controller.apiserver.requests import JSON, YAML, Request, parse_json
 from controller.apiserver.schema.node import PREFIX, Node
 from controller.apiserver.schema.typed import Mismatch, compile_reader
 from controller.apiserver.shapes import is_object, list_at, object_at
@@ -92,7 +92,7 @@ def _read(request: Request) -> Object:
         if given == YAML:
             value = load_yaml(request.body)
         elif given == JSON:
-            value = msgspec.json.decode(request.body)
+            value = parse_json(request.body)
         else:
             raise unsupported_media_type((JSON, YAML, "application/vnd.kubernetes.protobuf"))
     except (msgspec.DecodeError, yaml.YAMLError) as error:

@@ -23,7 +23,7 @@ from controller.apiserver.managed import tracking
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
 from controller.apiserver.patching.strategic import strategic_merge
-from controller.apiserver.requests import Place, Request
+from controller.apiserver.requests import Place, Request, parse_json
 from controller.apiserver.schema.typed import Mismatch
 from controller.apiserver.shapes import is_object, list_at
 from controller.apiserver.status import (
@@ -56,7 +56,7 @@ def patch(writer: Writer, request: Request, endpoint: Endpoint, place: Place) ->
     if given == APPLY_PATCH:
         return (yield from _apply(writer, request, endpoint, place, options))
     try:
-        body = msgspec.json.decode(request.body)
+        body = parse_json(request.body)
     except msgspec.DecodeError as error:
         text = "unexpected end of JSON input" if "truncated" in str(error) else str(error)
         raise bad_request(f"error decoding patch: {text}") from None
@@ -218,9 +218,8 @@ def _read_configuration(request: Request, endpoint: Endpoint, place: Place) -> D
         shown = version if "/" in version else f"/{version}"
         raise bad_request(f"invalid object type: {shown}, Kind={given}")
     tracking.check_typed(value, endpoint)
-    if value.get("metadata") is None:
-        value["metadata"] = {}
-    meta: Object = value["metadata"]
+    meta: Object = value.get("metadata") or {}
+    value["metadata"] = meta
     if meta.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
     if meta.get("name", place.name) != place.name:

@@ -9,8 +9,7 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 import msgspec
 
-from controller.apiserver.shapes import is_object
-from controller.apiserver.status import Object, Refused, bad_request
+from controller.apiserver.status import Refused, bad_request
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -152,9 +151,9 @@ def parse_accept(text: str) -> Accept:
     raise Refused(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {_ACCEPTED}", details={})
 
 
-def decode_json(body: bytes) -> Object:
-    """The object in a body that must hold one."""
-    value = msgspec.json.decode(body)
-    if not is_object(value):
-        raise msgspec.DecodeError("not an object")
-    return value
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON body; what is no UTF-8 in it is read as Go reads it, as characters that nobody knows."""
+    try:
+        return msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        return msgspec.json.decode(body.decode(errors="replace"))

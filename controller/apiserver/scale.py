@@ -12,7 +12,7 @@ from controller.apiserver.kinds import Endpoint, dig
 from controller.apiserver.managed import tracking
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.patching.merge import json_patch, merge_patch
-from controller.apiserver.requests import Place, Request
+from controller.apiserver.requests import Place, Request, parse_json
 from controller.apiserver.schema.node import MISSING
 from controller.apiserver.status import Object, bad_request, method_not_allowed, not_found
 from controller.apiserver.store import object_key
@@ -74,7 +74,7 @@ def _track(value: Object, old: Object, *rest: Any, **options: Any) -> None:
 
 def _wanted(request: Request, scale: Object) -> Any:
     try:
-        body = msgspec.json.decode(request.body)
+        body = parse_json(request.body)
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding the scale: {error}") from None
     match request.method:

@@ -8,6 +8,7 @@ from typing import Any
 import paula  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
 from controller.apiserver import causes, names
+from controller.apiserver.jsonpath import parse_path
 from controller.apiserver.kinds import dig
 from controller.apiserver.schema.node import MISSING, Node
 from controller.apiserver.schema.rules import compile_rule
@@ -108,9 +109,21 @@ def _check_columns(version: Object, field: str) -> Iterator[Cause]:
         for name in ("name", "type", "jsonPath"):
             if not column.get(name):
                 yield causes.required(f"{where}.{name}")
+        if (path := column.get("jsonPath")) and not _is_path(path):
+            yield causes.invalid_value(f"{where}.jsonPath", path, "must be a simple json path starting with .")
         if column.get("type") and column["type"] not in _COLUMN_TYPES:
             text = f"must be one of {','.join(_COLUMN_TYPES)}"
             yield causes.invalid_value(f"{where}.type", column["type"], text)
+
+
+def _is_path(text: str) -> bool:
+    if not text.startswith("."):
+        return False
+    try:
+        parse_path(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_schema(schema: Object, field: str, *, root: bool = False) -> Iterator[Cause]:

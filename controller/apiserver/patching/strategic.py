@@ -89,7 +89,10 @@ def _merge_list(value: Any, patch: list[Any], node: Node, order: list[Any] | Non
         return [_clean(item) for item in patch]
     before = value if is_list(value) else []
     if not node.merge_key:
-        merged = [*before, *(item for item in dict.fromkeys(patch) if item not in before)]
+        merged = list(before)
+        for item in patch:
+            if item not in merged:
+                merged.append(item)
         return _ordered(merged, before, patch if order is None else order, node)
     if any(is_object(item) and item.get(_DIRECTIVE) == "replace" for item in patch):
         return [_clean(item) for item in patch if item.get(_DIRECTIVE) != "replace" or len(item) > 1]
