@@ -9,11 +9,9 @@ from typing import Any, TypeAlias
 import attrs
 
 from controller.k8s.meta import ObjectKey
-from controller.runtime.freshness import Known, KnownResource, WatchRecord, WatchStatistics, checksum
+from controller.runtime.freshness import Known, KnownResource, WatchRecord, WatchStatistics, checksum, in_order
 
 Json: TypeAlias = dict[str, Any]
-
-_EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @attrs.frozen
@@ -129,12 +127,6 @@ def _lease(lease: LeaseReport) -> Json:
             "current": None if current is None else {"holder": current[0], "expiry": _seconds(current[1])},
         }
     )
-
-
-def in_order(known: Mapping[ObjectKey, Known]) -> tuple[KnownResource, ...]:
-    """Every object, oldest first; ties by namespace, name and uid, so that replicas agree."""
-    resources = (KnownResource(key, item) for key, item in known.items())
-    return tuple(sorted(resources, key=lambda item: (item.known.created or _EVER, item.key, item.known.uid)))
 
 
 def _object(item: KnownResource) -> Json:

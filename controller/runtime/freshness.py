@@ -194,15 +194,16 @@ class WatchRecord:
 
     def resources(self) -> tuple[KnownResource, ...]:
         """Every object we know, oldest first; ties by namespace, name and uid, so that replicas agree."""
-        return tuple(
-            sorted(
-                (KnownResource(key, known) for key, known in self.known.items()),
-                key=lambda resource: (_canonical_time(resource.known.created), resource.key, resource.known.uid),
-            )
-        )
+        return in_order(self.known)
 
     def _shown(self, instant: float | None) -> dt.datetime | None:
         return None if instant is None else self.clock.shown(instant)
+
+
+def in_order(known: Mapping[ObjectKey, Known]) -> tuple[KnownResource, ...]:
+    """Every object, oldest first; ties by namespace, name and uid, so that replicas agree."""
+    resources = (KnownResource(key, item) for key, item in known.items())
+    return tuple(sorted(resources, key=lambda item: (_canonical_time(item.known.created), item.key, item.known.uid)))
 
 
 def checksum(resources: Iterable[KnownResource]) -> str:
