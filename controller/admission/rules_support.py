@@ -11,13 +11,8 @@ from typing import TypeVar
 
 from controller.admission.findings import Finding, check, each, warning
 from controller.index.parse.annotation_values import parse_duration
-from controller.index.parse.inbound_routes import (
-    AnyRoute,
-    is_server,
-    parse_gateway_filter,
-    parse_grpc_filter,
-    server_parents,
-)
+from controller.index.parse.filters import parse_gateway_filter, parse_grpc_filter
+from controller.index.parse.inbound_routes import AnyRoute, is_server, server_parents
 from controller.index.parse.invalid import Invalid
 from controller.index.parse.parents import parse_kind
 from controller.index.parse.retries import REQUEST_TIMEOUT

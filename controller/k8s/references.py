@@ -14,6 +14,9 @@ GATEWAY_GROUP = "gateway.networking.k8s.io"
 WORKLOAD_GROUP = "workload.linkerd.io"
 CORE_GROUP = "core"
 
+# Who writes our statuses, as they name him: the same as Linkerd's own controller, so that either can take over.
+CONTROLLER_NAME = "linkerd.io/policy-controller"
+
 
 def group_key(group: str | None) -> str:
     """A group as references compare it: lower case, the core group by name."""

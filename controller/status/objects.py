@@ -10,8 +10,9 @@ import attrs
 import msgspec
 import trio
 
-from controller.index.status.values import CONTROLLER_NAME, StatusKey
+from controller.index.status.values import StatusKey
 from controller.k8s.meta import Resource
+from controller.k8s.references import CONTROLLER_NAME
 from controller.k8s.resource import ResourceType
 from controller.runtime.api import object_path
 from controller.runtime.clock import Clock

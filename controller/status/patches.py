@@ -8,7 +8,6 @@ from typing import Any, TypeAlias, assert_never
 
 from controller.index.status.rules import ACCEPTED
 from controller.index.status.values import (
-    CONTROLLER_NAME,
     PARENT_GROUPS,
     EgressNetworkStatus,
     Parent,
@@ -19,6 +18,7 @@ from controller.index.status.values import (
     Stored,
     Verdict,
 )
+from controller.k8s.references import CONTROLLER_NAME
 
 Json: TypeAlias = dict[str, Any]
 Timed: TypeAlias = Callable[[Parent | None, Verdict], Json]

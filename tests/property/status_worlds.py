@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from controller.core.cluster import ClusterConfig
 from controller.index.parse.cidr import parse_nets
-from controller.index.status.values import CONTROLLER_NAME, StatusKey
+from controller.index.status.values import StatusKey
 from controller.k8s.events import Event, Reset
 from controller.k8s.meta import ObjectKey
+from controller.k8s.references import CONTROLLER_NAME
 from tests.destinations import (
     POLICY,
     ROUTES,

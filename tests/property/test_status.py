@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from hypothesis import given
 
 from controller.index.status.index import StatusIndex
-from controller.index.status.values import CONTROLLER_NAME, Status, StatusKey
+from controller.index.status.values import Status, StatusKey
+from controller.k8s.references import CONTROLLER_NAME
 from tests.property.status_worlds import CONFIG, Cluster, Object, Step, histories
 from tests.statuses import due, settle
 

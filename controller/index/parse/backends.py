@@ -8,7 +8,7 @@ from typing import Never, Protocol, TypeVar
 
 from controller.core.outbound import Backend, EgressNetworkBackend, InvalidBackend, ServiceBackend
 from controller.core.routes import GrpcFilter, HttpFilter
-from controller.index.parse.inbound_routes import parse_gateway_filter, parse_grpc_filter
+from controller.index.parse.filters import parse_gateway_filter, parse_grpc_filter
 from controller.index.parse.invalid import Invalid
 from controller.index.parse.parents import ParentKind, parse_kind, parse_port_number
 from controller.k8s import gateway

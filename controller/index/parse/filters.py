@@ -55,3 +55,40 @@ def parse_request_headers(modifier: gateway.HeaderModifier) -> core.RequestHeade
 
 def parse_response_headers(modifier: gateway.HeaderModifier) -> core.ResponseHeaderModifier:
     return core.ResponseHeaderModifier(parse_header_modifier(modifier))
+
+
+def parse_policy_filter(item: gateway.PolicyHttpFilter) -> core.HttpFilter:
+    """Read a filter of Linkerd's own HTTPRoute: its `type` decides."""
+    return _parse_filter(
+        item.request_header_modifier if item.type == "RequestHeaderModifier" else None,
+        item.response_header_modifier if item.type == "ResponseHeaderModifier" else None,
+        item.request_redirect if item.type == "RequestRedirect" else None,
+    )
+
+
+def parse_gateway_filter(item: gateway.HttpFilter) -> core.HttpFilter:
+    """Read a filter of a Gateway API HTTPRoute: the first part that is present decides."""
+    return _parse_filter(item.request_header_modifier, item.response_header_modifier, item.request_redirect)
+
+
+def parse_grpc_filter(item: gateway.GrpcFilter) -> core.GrpcFilter:
+    """Read a filter of a GRPCRoute: the first part that is present decides."""
+    if item.request_header_modifier is not None:
+        return parse_field("requestHeaderModifier", parse_request_headers, item.request_header_modifier)
+    if item.response_header_modifier is not None:
+        return parse_field("responseHeaderModifier", parse_response_headers, item.response_header_modifier)
+    raise Invalid("this filter cannot be applied by the server's proxy", "type")
+
+
+def _parse_filter(
+    request: gateway.HeaderModifier | None,
+    response: gateway.HeaderModifier | None,
+    redirect: gateway.HttpRequestRedirect | None,
+) -> core.HttpFilter:
+    if request is not None:
+        return parse_field("requestHeaderModifier", parse_request_headers, request)
+    if response is not None:
+        return parse_field("responseHeaderModifier", parse_response_headers, response)
+    if redirect is not None:
+        return parse_field("requestRedirect", parse_redirect, redirect)
+    raise Invalid("this filter cannot be applied by the server's proxy", "type")

@@ -9,14 +9,12 @@ import attrs
 
 from controller.core import routes as core
 from controller.core.inbound import GrpcRoute, GrpcRule, HttpRoute, HttpRule
-from controller.index.parse.filters import parse_redirect, parse_request_headers, parse_response_headers
+from controller.index.parse.filters import parse_gateway_filter, parse_grpc_filter, parse_policy_filter
 from controller.index.parse.http import parse_grpc_match, parse_host, parse_http_match
-from controller.index.parse.invalid import Invalid, parse_each, parse_field
+from controller.index.parse.invalid import Invalid, parse_each
 from controller.k8s import gateway
 from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute
-from controller.k8s.references import GATEWAY_GROUP, POLICY_GROUP, group_key
-
-CONTROLLER_NAME = "linkerd.io/policy-controller"
+from controller.k8s.references import CONTROLLER_NAME, GATEWAY_GROUP, POLICY_GROUP, group_key
 
 InboundRoute: TypeAlias = HttpRoute | GrpcRoute
 AnyRoute: TypeAlias = PolicyHTTPRoute | GatewayHTTPRoute | GRPCRoute
@@ -141,40 +139,3 @@ def parse_grpc_rule(rule: gateway.GrpcRouteRule) -> GrpcRule:
     return GrpcRule(
         parse_each("matches", parse_grpc_match, rule.matches), parse_each("filters", parse_grpc_filter, rule.filters)
     )
-
-
-def parse_policy_filter(item: gateway.PolicyHttpFilter) -> core.HttpFilter:
-    """Read a filter of Linkerd's own HTTPRoute: its `type` decides."""
-    return _parse_filter(
-        item.request_header_modifier if item.type == "RequestHeaderModifier" else None,
-        item.response_header_modifier if item.type == "ResponseHeaderModifier" else None,
-        item.request_redirect if item.type == "RequestRedirect" else None,
-    )
-
-
-def parse_gateway_filter(item: gateway.HttpFilter) -> core.HttpFilter:
-    """Read a filter of a Gateway API HTTPRoute: the first part that is present decides."""
-    return _parse_filter(item.request_header_modifier, item.response_header_modifier, item.request_redirect)
-
-
-def parse_grpc_filter(item: gateway.GrpcFilter) -> core.GrpcFilter:
-    """Read a filter of a GRPCRoute: the first part that is present decides."""
-    if item.request_header_modifier is not None:
-        return parse_field("requestHeaderModifier", parse_request_headers, item.request_header_modifier)
-    if item.response_header_modifier is not None:
-        return parse_field("responseHeaderModifier", parse_response_headers, item.response_header_modifier)
-    raise Invalid("this filter cannot be applied by the server's proxy", "type")
-
-
-def _parse_filter(
-    request: gateway.HeaderModifier | None,
-    response: gateway.HeaderModifier | None,
-    redirect: gateway.HttpRequestRedirect | None,
-) -> core.HttpFilter:
-    if request is not None:
-        return parse_field("requestHeaderModifier", parse_request_headers, request)
-    if response is not None:
-        return parse_field("responseHeaderModifier", parse_response_headers, response)
-    if redirect is not None:
-        return parse_field("requestRedirect", parse_redirect, redirect)
-    raise Invalid("this filter cannot be applied by the server's proxy", "type")

@@ -26,8 +26,8 @@ from controller.core.routes import HostMatch, ResourceRoute
 from controller.index.parse.annotation_values import parse_duration
 from controller.index.parse.backends import parse_forward_backends, parse_grpc_backends, parse_http_backends
 from controller.index.parse.durations import parse_go_duration
+from controller.index.parse.filters import parse_gateway_filter, parse_grpc_filter, parse_policy_filter
 from controller.index.parse.http import parse_grpc_match, parse_host, parse_http_match
-from controller.index.parse.inbound_routes import parse_gateway_filter, parse_grpc_filter, parse_policy_filter
 from controller.index.parse.invalid import Invalid, parse_each
 from controller.index.parse.retries import parse_grpc_retry, parse_http_retry, parse_timeouts
 from controller.k8s import gateway

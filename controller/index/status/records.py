@@ -13,7 +13,6 @@ from controller.index.parse.cidr import parse_network_match
 from controller.index.status import rules
 from controller.index.status.references import backends_of, parents_of, shown_parents, verdict_of
 from controller.index.status.values import (
-    CONTROLLER_NAME,
     Backend,
     BackendKind,
     Parent,
@@ -27,7 +26,7 @@ from controller.k8s.conditions import Condition
 from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
 from controller.k8s.meta import ObjectKey, Resource
 from controller.k8s.policy import EgressNetwork, HTTPLocalRateLimitPolicy
-from controller.k8s.references import POLICY_GROUP
+from controller.k8s.references import CONTROLLER_NAME, POLICY_GROUP
 
 # A route is refused by a parent that a route of a lower rank is attached to as well.
 ROUTE_RANKS: Mapping[type[Route], int] = {

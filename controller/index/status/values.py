@@ -13,8 +13,6 @@ import attrs
 from controller.k8s.gateway import GatewayHTTPRoute, GRPCRoute, PolicyHTTPRoute, TCPRoute, TLSRoute
 from controller.k8s.meta import ObjectKey, Resource
 
-CONTROLLER_NAME = "linkerd.io/policy-controller"
-
 Route: TypeAlias = PolicyHTTPRoute | GatewayHTTPRoute | GRPCRoute | TLSRoute | TCPRoute
 
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from controller.index.status.values import CONTROLLER_NAME
+from controller.k8s.references import CONTROLLER_NAME
 from controller.runtime.errors import Absent, Forbidden, KubernetesError, Throttled
 from controller.status.pace import OBJECT_BURST
 from tests.manifests import http_route, rate_limit, server, server_ref
