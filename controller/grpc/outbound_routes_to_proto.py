@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, assert_never
+from typing import TypedDict, TypeVar, assert_never
 
 import attrs
+from google.protobuf.duration_pb2 import Duration
 
 from controller.core.outbound import (
     NO_TIMEOUTS,
@@ -73,6 +74,19 @@ class Scope:
         return self.settings.timeouts if own == NO_TIMEOUTS else own
 
 
+class _TimeLimits(TypedDict):
+    """The fields of a rule, of HTTP's and gRPC's alike, that say how long a request may take."""
+
+    requestTimeout: Duration | None  # for proxies of before `timeouts`
+    timeouts: http_route_pb2.Timeouts
+
+
+def _time_limits(timeouts: Timeouts) -> _TimeLimits:
+    converted = to_timeouts(timeouts)
+    request = converted.request if converted.HasField("request") else None
+    return _TimeLimits(requestTimeout=request, timeouts=converted)
+
+
 def _http_filter(item: HttpFilter) -> pb.HttpRoute.Filter:
     match item:
         case RequestHeaderModifier(modifier):
@@ -134,13 +148,12 @@ def egress_default(protocol: str, parent: EgressNetworkParent, denial: Filter) -
 
 
 def _default_http_route(name: str, filters: list[pb.HttpRoute.Filter], scope: Scope) -> pb.HttpRoute:
-    timeouts = to_timeouts(scope.settings.timeouts)
+    limits = _time_limits(scope.settings.timeouts)
     rule = pb.HttpRoute.Rule(
         matches=[_ANY_PATH],
         filters=filters,
         backends=to_first_available(HTTP, scope.default),
-        requestTimeout=timeouts.request if timeouts.HasField("request") else None,
-        timeouts=timeouts,
+        **limits,
         retry=to_http_retry(scope.settings.http_retry),
     )
     return pb.HttpRoute(metadata=Metadata(default=name), rules=[rule])
@@ -155,13 +168,12 @@ def _http_route(route: HttpRoute, scope: Scope) -> pb.HttpRoute:
 
 
 def _http_rule(rule: HttpRule, scope: Scope) -> pb.HttpRoute.Rule:
-    timeouts = to_timeouts(scope.timeouts(rule.timeouts))
+    limits = _time_limits(scope.timeouts(rule.timeouts))
     return pb.HttpRoute.Rule(
         matches=[to_http_route_match(match) for match in rule.matches],
         filters=_http_filters(rule.filters),
         backends=to_distribution(HTTP, rule.backends, scope.default, scope.destination, scope.settings.load_biaser),
-        requestTimeout=timeouts.request if timeouts.HasField("request") else None,  # for proxies of before `timeouts`
-        timeouts=timeouts,
+        **limits,
         retry=to_http_retry(rule.retry or scope.settings.http_retry),
         allow_l5d_request_headers=scope.allow_l5d_request_headers,
     )
@@ -177,12 +189,11 @@ def to_grpc_routes(routes: Sequence[GrpcRoute], scope: Scope) -> list[pb.GrpcRou
 
 
 def _default_grpc_route(name: str, filters: list[pb.GrpcRoute.Filter], scope: Scope) -> pb.GrpcRoute:
-    timeouts = to_timeouts(scope.settings.timeouts)
+    limits = _time_limits(scope.settings.timeouts)
     rule = pb.GrpcRoute.Rule(
         filters=filters,
         backends=to_first_available(GRPC, scope.default),
-        requestTimeout=timeouts.request if timeouts.HasField("request") else None,
-        timeouts=timeouts,
+        **limits,
         retry=to_grpc_retry(scope.settings.grpc_retry),
     )
     return pb.GrpcRoute(metadata=Metadata(default=name), rules=[rule])
@@ -197,13 +208,12 @@ def _grpc_route(route: GrpcRoute, scope: Scope) -> pb.GrpcRoute:
 
 
 def _grpc_rule(rule: GrpcRule, scope: Scope) -> pb.GrpcRoute.Rule:
-    timeouts = to_timeouts(scope.timeouts(rule.timeouts))
+    limits = _time_limits(scope.timeouts(rule.timeouts))
     return pb.GrpcRoute.Rule(
         matches=[to_grpc_route_match(match) for match in rule.matches],
         filters=_grpc_filters(rule.filters),
         backends=to_distribution(GRPC, rule.backends, scope.default, scope.destination, scope.settings.load_biaser),
-        requestTimeout=timeouts.request if timeouts.HasField("request") else None,
-        timeouts=timeouts,
+        **limits,
         retry=to_grpc_retry(rule.retry or scope.settings.grpc_retry),
         allow_l5d_request_headers=scope.allow_l5d_request_headers,
     )
