@@ -107,9 +107,6 @@ class Faults:
                 self.remove(fault)
         return fault
 
-    def is_active(self, fault: Fault) -> bool:
-        return fault in self._active
-
     def listen(self, notify: Callable[[], None]) -> Callable[[], None]:
         """Call `notify` whenever the faults change; returns how to stop that."""
         token = object()

@@ -168,14 +168,6 @@ def method_not_allowed() -> Refused:
     )
 
 
-def not_acceptable(accepted: Sequence[str]) -> Refused:
-    return Refused(
-        406,
-        "NotAcceptable",
-        f"only the following media types are accepted: {', '.join(accepted)}",
-    )
-
-
 def unsupported_media_type(accepted: Sequence[str]) -> Refused:
     return Refused(
         415,

@@ -85,11 +85,6 @@ class Node:
         """The schema of a field, be it a property or a value of a map."""
         return self.properties.get(name) or self.additional
 
-    @property
-    def keeps_unknown(self) -> bool:
-        """Whether fields that nothing describes are kept."""
-        return self.preserve_unknown or (self.embedded and not self.properties)
-
 
 def _resolved(raw: Object, types: Mapping[str, Object]) -> tuple[str, Object]:
     """A schema with its reference, bare or as the only entry of an allOf, replaced by what it points to."""
