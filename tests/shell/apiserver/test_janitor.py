@@ -12,7 +12,7 @@ from controller.apiserver.janitor import Janitor
 from controller.apiserver.serving import ApiServer
 from tests.shell.apiserver.asgi import POD, Client, Json, open_client
 
-NS = "/api/v1/namespaces/work"
+NS = "/api/v1/namespaces/jobs"
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def client() -> AsyncIterator[Client]:
     server = ApiServer()
     async with open_client(server) as found, trio.open_nursery() as nursery:
         await nursery.start(Janitor(server.api).run)
-        await found("POST", "/api/v1/namespaces", {"metadata": {"name": "work"}})
+        await found("POST", "/api/v1/namespaces", {"metadata": {"name": "jobs"}})
         yield found
         nursery.cancel_scope.cancel()
 
@@ -147,7 +147,7 @@ async def test_a_definition_takes_its_objects_along(autojump_clock: MockClock, c
         },
     }
     definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    things = "/apis/example.com/v1/namespaces/work/things"
+    things = "/apis/example.com/v1/namespaces/jobs/things"
     assert (await client("POST", definitions, definition)).status == 201
     thing = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}}
     assert (await client("POST", things, thing)).status == 201
