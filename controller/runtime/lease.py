@@ -32,7 +32,7 @@ from typing import TypeAlias
 import attrs
 
 from controller.runtime.backoff import Backoff
-from controller.runtime.errors import Absent, AlreadyExists, Conflicted, Forbidden, KubernetesError
+from controller.runtime.errors import Absent, AlreadyExists, Conflicted, Forbidden, KubernetesError, Rejected
 from controller.runtime.lease_wire import LeaseParams, LeaseRecord
 
 LONG_OVER = 60.0  # seconds
@@ -183,6 +183,11 @@ class LeaseClaim:
                 self._conflicts += 1
             case AlreadyExists():
                 self.created()
+            case Rejected() if self._missing:
+                # An API server says "invalid" of version 0 where the Lease exists by now: whoever comes second with
+                # making it hears this, and has to read it.
+                self.created()
+                self._pause_until = now + self._backoff.next()
             case Conflicted():
                 self._fresh = False
                 self._conflicts += 1

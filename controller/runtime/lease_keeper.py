@@ -19,7 +19,7 @@ import trio
 
 from controller.runtime.clock import Clock
 from controller.runtime.diagnostics import LeaseReport
-from controller.runtime.errors import Absent, AlreadyExists, Conflicted, KubernetesError, Unavailable
+from controller.runtime.errors import Absent, AlreadyExists, Conflicted, KubernetesError, Rejected, Unavailable
 from controller.runtime.lease import Acquire, Create, LeaseClaim, Read, Renew, Step, Wait
 from controller.runtime.lease_metrics import LeaseMetrics
 from controller.runtime.lease_wire import (
@@ -141,7 +141,9 @@ class LeaseKeeper:
         elif isinstance(error, Conflicted):
             _log.info("somebody else wrote the lease first", **fields)
         elif self._outage.failed(error.reason, self._now()):
-            _log.warning("lease step failed; trying again", **fields)
+            second = isinstance(step, Create) and isinstance(error, Rejected)  # most likely: somebody else made it
+            say = _log.info if second else _log.warning
+            say("lease step failed; trying again", **fields)
         else:
             _log.debug("lease step failed; trying again", **fields)
 

@@ -42,6 +42,17 @@ def test_apply_creates_what_is_missing(server: Server, data: str) -> None:
     assert _owners(response.json()) == {("one", "Apply"): {"f:data": {"f:k": {}}}}
 
 
+def test_version_zero_makes_a_lease_and_changes_none(server: Server, namespace: str) -> None:
+    """An apply that names version 0 creates; where the Lease exists it is invalid, and no conflict."""
+    path = f"/apis/coordination.k8s.io/v1/{namespace.removeprefix('/api/v1/')}/leases/a"
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a", "resourceVersion": "0"}}
+
+    made, again = _apply(server, path, body), _apply(server, path, body, "two")
+
+    assert made.status_code == 201
+    assert told(again) == (422, "Invalid", ["metadata.resourceVersion"])
+
+
 def test_applying_again_changes_nothing(server: Server, data: str) -> None:
     """The same configuration again makes no new revision."""
     first = _applied(server, data, config_map("a", {"k": "1"}))

@@ -233,6 +233,22 @@ async def test_a_restarted_process_goes_on_in_its_own_name(autojump_clock: MockC
     assert (server.spec["acquireTime"], server.spec["leaseTransitions"]) == (OLD, 4)
 
 
+async def test_of_two_that_make_the_lease_one_leads_and_the_other_follows(autojump_clock: MockClock) -> None:
+    """Who comes second with making it goes on to read it, and takes over when the first one ends."""
+    # runtime L11, status 318
+    server = Server(latency=1)
+    alice, bob = keeper(server, "alice"), keeper(server, "bob")
+    async with trio.open_nursery() as second:
+        async with running(alice):
+            await trio.sleep(0.5)
+            await second.start(bob.run)
+            await trio.sleep(9)
+            assert (alice.is_held(), bob.is_held()) == (True, False)
+        with trio.fail_after(35):
+            await bob.wait_held()
+        second.cancel_scope.cancel()
+
+
 async def test_of_two_that_race_one_wins(autojump_clock: MockClock) -> None:
     """Both read the same version; the loser is refused, reads again and waits."""
     # runtime L11
